@@ -1,1 +1,1 @@
-"""."""
+"""The aggr-server-compatible sidecar: feeds to bars to store."""

@@ -1,1 +1,1 @@
-"""."""
+"""Rows become window sums, noise scales and z values. Pure."""

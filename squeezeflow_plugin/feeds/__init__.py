@@ -1,1 +1,1 @@
-"""."""
+"""Exchanges speak, trades come out."""

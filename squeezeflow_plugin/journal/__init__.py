@@ -1,1 +1,1 @@
-"""."""
+"""Received trades on disk before anything else derives from them."""

@@ -1,1 +1,1 @@
-"""."""
+"""Features become five phases, a score and one decision a second. Pure."""

@@ -1,1 +1,1 @@
-"""."""
+"""Stands where the exchanges stand, on loopback."""

@@ -1,1 +1,1 @@
-"""."""
+"""The main job in one process tree."""

@@ -1,1 +1,1 @@
-"""."""
+"""One pure adapter an exchange; the registry finds them by itself."""

@@ -1,0 +1,233 @@
+"""Settings: frozen, complete, read once, unknown names refused. Each default stands here and nowhere else.
+
+Three sources, the later wins: the defaults below, the ``squeezeflow`` section of a FreqTrade
+config (field names as keys), and ``SQUEEZEFLOW_*`` environment variables (field names in upper
+case; lists are separated by commas; ``endpoints`` is JSON). This is the only module that reads
+the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from squeezeflow_plugin.errors import SettingsError
+
+ENV_PREFIX = "SQUEEZEFLOW_"
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+STORES = ("embedded",)
+
+
+class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base URLs that replace an exchange's own, so that a stand-in can be used; None keeps its own."""
+
+    rest: str | None = None
+    ws: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set, in the units named; the comment says what each one means."""
+
+    run_interval: int = 1
+    """Seconds between decisions; 1 is the only value of the 1 s mode."""
+    data_interval: int = 1
+    """Seconds a bar covers; the method is defined on 1."""
+    enable_1s_mode: bool = True
+    """The 1 s mode; the regular mode is not part of this version and is refused."""
+    max_symbols: int = 3
+    """Assets traded at once: the first of the whitelist, the others are named in a warning."""
+    lookback_hours: float = 4.0
+    """Hours of rows the provider holds for each asset, at least 2.25 (warm-up and revision horizon)."""
+    log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
+    data_dir: Path = Path("user_data/squeezeflow")
+    """Where store, journal, decision log and run-time files live."""
+    store: str = "embedded"
+    """Where bars rest."""
+    assets: tuple[str, ...] = ("BTC", "ETH", "SOL")
+    """Base assets whose markets are collected."""
+    exchanges: tuple[str, ...] = ("BINANCE", "BINANCE_FUTURES")
+    """Exchanges whose markets are collected, by aggr-server's names."""
+    quotes: tuple[str, ...] = ("USDT", "USDC", "FDUSD", "USD")
+    """Quote currencies that count as US dollars."""
+    endpoints: Mapping[str, Endpoint] = field(default_factory=lambda: types.MappingProxyType({}))
+    """Exchange name to the base URLs that stand in for its own, e.g. {"BINANCE": {"rest": "http://..."}}."""
+    collector: str = "main"
+    """This collector's name; it tags its closing records and its position."""
+    collectors: tuple[str, ...] = ("main",)
+    """The collectors whose record a second needs before it is scored."""
+    first_second: int = 0
+    """The first second a new collector closes (epoch seconds); 0: the one it starts in."""
+    watermark_ms: int = 400
+    """Milliseconds of market time after a second's end at which it closes."""
+    revision_horizon_s: int = 600
+    """How late a trade may come and still revise its bar, in seconds."""
+    silence_limit_s: float = 60.0
+    """Seconds without a trade after which a feed no longer counts as live."""
+    journal_hours: float = 2.0
+    """Hours of received trades the journal keeps."""
+    decision_timeout_ms: int = 250
+    """How long after a close's deadline the bot waits for its record before it vetoes entries."""
+    max_leverage: float = 5.0
+    """Upper bound of the leverage by tier."""
+    params: Mapping[str, Any] = field(default_factory=lambda: types.MappingProxyType({}))
+    """Method parameters that differ from their defaults (see phases.params.Params)."""
+
+    def __post_init__(self) -> None:
+        _check(self.run_interval == 1, "run_interval", "1", self.run_interval)
+        _check(self.data_interval == 1, "data_interval", "1", self.data_interval)
+        _check(
+            self.enable_1s_mode, "enable_1s_mode", "true (there is no regular mode yet)", self.enable_1s_mode
+        )
+        _check(1 <= self.max_symbols <= 500, "max_symbols", "in 1..500", self.max_symbols)
+        _check(2.25 <= self.lookback_hours <= 720, "lookback_hours", "in 2.25..720", self.lookback_hours)
+        _check(self.log_level in LOG_LEVELS, "log_level", f"one of {', '.join(LOG_LEVELS)}", self.log_level)
+        _check(self.store in STORES, "store", f"one of {', '.join(STORES)}", self.store)
+        for name in ("assets", "exchanges", "quotes", "collectors"):
+            _check(bool(getattr(self, name)), name, "at least one name", getattr(self, name))
+        _check(bool(self.collector), "collector", "a name", self.collector)
+        _check(self.first_second >= 0, "first_second", "an epoch second or 0", self.first_second)
+        _check(50 <= self.watermark_ms <= 10_000, "watermark_ms", "in 50..10000", self.watermark_ms)
+        _check(
+            10 <= self.revision_horizon_s <= 3600,
+            "revision_horizon_s",
+            "in 10..3600",
+            self.revision_horizon_s,
+        )
+        _check(1 <= self.silence_limit_s <= 3600, "silence_limit_s", "in 1..3600", self.silence_limit_s)
+        _check(
+            self.journal_hours * 3600 >= self.revision_horizon_s + 60,
+            "journal_hours",
+            "more than the revision horizon",
+            self.journal_hours,
+        )
+        _check(
+            50 <= self.decision_timeout_ms <= 5000,
+            "decision_timeout_ms",
+            "in 50..5000",
+            self.decision_timeout_ms,
+        )
+        _check(1 <= self.max_leverage <= 125, "max_leverage", "in 1..125", self.max_leverage)
+
+    @property
+    def store_path(self) -> Path:
+        return self.data_dir / "store.sqlite"
+
+    @property
+    def decisions_path(self) -> Path:
+        return self.data_dir / "decisions.sqlite"
+
+    @property
+    def journal_dir(self) -> Path:
+        return self.data_dir / "journal"
+
+    @property
+    def run_dir(self) -> Path:
+        return self.data_dir / "run"
+
+
+def load(section: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from a config section and the environment (``os.environ`` where none is given).
+
+    Raises SettingsError for an unknown name or a value that cannot be used.
+
+    >>> load({"max_symbols": 5}, {"SQUEEZEFLOW_ASSETS": "BTC, ETH"}).assets
+    ('BTC', 'ETH')
+    >>> load({"max_symbol": 5}, {})  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    squeezeflow_plugin.errors.SettingsError: unknown setting squeezeflow.max_symbol (value 5); nothing is...
+    """
+    environ = os.environ if environ is None else environ
+    known = {f.name for f in fields(Settings)}
+    values: dict[str, Any] = {}
+    for key, value in (section or {}).items():
+        if key not in known:
+            raise SettingsError(f"unknown setting squeezeflow.{key} (value {value!r}); nothing is started")
+        values[key] = _convert(key, value, f"squeezeflow.{key}")
+    for name, text in environ.items():
+        if not name.startswith(ENV_PREFIX) or name in NOT_SETTINGS:
+            continue
+        key = name.removeprefix(ENV_PREFIX).lower()
+        if key not in known:
+            raise SettingsError(f"unknown environment variable {name} (value {text!r}); nothing is started")
+        values[key] = _convert(key, text, name)
+    return replace(Settings(), **values)
+
+
+NOT_SETTINGS = frozenset({"SQUEEZEFLOW_SHARED"})  # where the tests find recordings; no setting of the product
+
+
+def to_environ(settings: Settings) -> dict[str, str]:
+    """The environment variables that make ``load`` give these settings again in a child process.
+
+    >>> load(None, to_environ(Settings(assets=("BTC",)))) == Settings(assets=("BTC",))
+    True
+    """
+    out = {}
+    for f in fields(Settings):
+        value = getattr(settings, f.name)
+        if isinstance(value, tuple):
+            text = ",".join(value)
+        elif isinstance(value, Mapping):
+            text = msgspec.json.encode(dict(value)).decode()
+        else:
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+        out[ENV_PREFIX + f.name.upper()] = text
+    return out
+
+
+def _check(ok: bool, name: str, wanted: str, value: object) -> None:
+    if not ok:
+        raise SettingsError(f"setting {name} must be {wanted}, was {value!r}; nothing is started")
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    return tuple(msgspec.convert(value, list[str]))
+
+
+def _endpoints(value: Any) -> Mapping[str, Endpoint]:
+    if isinstance(value, str):
+        return types.MappingProxyType(msgspec.json.decode(value, type=dict[str, Endpoint]))
+    return types.MappingProxyType(msgspec.convert(dict(value), dict[str, Endpoint]))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if isinstance(value, str):
+        value = msgspec.json.decode(value)
+    return types.MappingProxyType(msgspec.convert(dict(value), dict[str, Any]))
+
+
+def _scalar(kind: type) -> Callable[[Any], Any]:
+    return lambda value: msgspec.convert(value, kind, strict=not isinstance(value, str))
+
+
+_CONVERTERS: Mapping[str, Callable[[Any], Any]] = {
+    "int": _scalar(int),
+    "float": _scalar(float),
+    "bool": _scalar(bool),
+    "str": _scalar(str),
+    "Path": lambda value: Path(msgspec.convert(str(value), str)),
+    "tuple[str, ...]": _names,
+    "Mapping[str, Endpoint]": _endpoints,
+    "Mapping[str, Any]": _mapping,
+}
+_TYPES = {f.name: str(f.type) for f in fields(Settings)}
+
+
+def _convert(key: str, value: Any, where: str) -> Any:
+    try:
+        return _CONVERTERS[_TYPES[key]](value)
+    except (msgspec.ValidationError, msgspec.DecodeError, ValueError, TypeError) as error:
+        raise SettingsError(
+            f"{where} must be of type {_TYPES[key]}, was {value!r}: {error}; nothing is started"
+        ) from error
