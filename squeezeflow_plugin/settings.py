@@ -184,6 +184,11 @@ def to_environ(settings: Settings) -> dict[str, str]:
     return out
 
 
+def process_environ() -> dict[str, str]:
+    """This process's environment without any setting of ours, for a child that is given its own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
+
+
 def _check(ok: bool, name: str, wanted: str, value: object) -> None:
     if not ok:
         raise SettingsError(f"setting {name} must be {wanted}, was {value!r}; nothing is started")

@@ -1,0 +1,53 @@
+# `make` alone lists the targets. The two that matter: `make run` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+UP_ARGS := $(if $(SECONDS),--seconds $(SECONDS) --json) $(if $(LIVE),--live) $(if $(REPLAY),--replay $(REPLAY)) \
+	$(if $(SEED),--seed $(SEED)) $(if $(API_PORT),--api-port $(API_PORT)) $(ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench format constraints clean
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@echo
+	@echo "Settings of run: SECONDS=180 (stop and print a JSON summary), LIVE=1 (real exchanges), REPLAY=trades.parquet,"
+	@echo "SEED=7, API_PORT=8081."
+
+$(VENV)/.run: setup.cfg pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(PIP) install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+run: $(VENV)/.run ## Simulated exchanges, collector and freqtrade trade in dry-run, until Ctrl-C
+	@$(BIN)/squeezeflow up $(UP_ARGS)
+
+test: $(VENV)/.dev ## Every test, with branch coverage; PYTEST_ARGS narrows it
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered -q $(PYTEST_ARGS)
+
+check: $(VENV)/.dev ## Format, lint, types, import directions
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev ## Measure; prints JSON, quoted as ratios inside one run
+	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+format: $(VENV)/.dev ## Format the code and order its imports
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+constraints: ## Renew constraints.txt from a clean install of the ranges in setup.cfg
+	rm -rf .venv-constraints && $(PYTHON) -m venv .venv-constraints
+	.venv-constraints/bin/python -m pip install --quiet -e '.[dev]'
+	.venv-constraints/bin/python -m pip freeze --exclude-editable > constraints.txt
+	rm -rf .venv-constraints
+
+clean: ## Remove the virtual environment and every cache
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .hypothesis .coverage .import_linter_cache

@@ -1,0 +1,118 @@
+"""Child processes of the main job: started in their own session, watched, stopped in order, left by nobody.
+
+A child's output goes to its own log file. On Linux the kernel is asked to end a child when its parent dies,
+so that even a killed ``up`` leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from squeezeflow_plugin.clock import Clock
+from squeezeflow_plugin.errors import ProcessError
+from squeezeflow_plugin.market import NS_PER_SECOND
+
+_PR_SET_PDEATHSIG = 1
+_TROUBLE = re.compile(r" - (ERROR|CRITICAL) - |^Traceback ")
+_MIB = 1024 * 1024
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel for SIGTERM when the parent dies (prctl(2), PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class Child:
+    """One process of the tree, by the name it has in messages and in the summary."""
+
+    def __init__(self, name: str, command: Sequence[str], environ: Mapping[str, str], log: Path) -> None:
+        self.name = name
+        self.log = log
+        self.rss_mb = 0.0
+        self.cpu_s = 0.0
+        try:
+            with log.open("wb") as out:
+                self._process = subprocess.Popen(  # noqa: S603 - our own commands, no shell
+                    list(command),
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    env=dict(environ),
+                    start_new_session=True,
+                    # Runs between fork and exec of a parent that has started no thread yet.
+                    preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
+                )
+        except OSError as error:
+            raise ProcessError(
+                f"{name} could not be started ({command[0]}): {error}; nothing is left running"
+            ) from error
+        self._usage = psutil.Process(self._process.pid)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def check(self) -> None:
+        """Raise ProcessError, with the end of the child's log, where it has died."""
+        code = self._process.poll()
+        if code is not None:
+            raise ProcessError(
+                f"{self.name} ended with status {code} (last line of {self.log}: {self._last_line()!r});"
+                " everything else is stopped"
+            )
+
+    def sample(self) -> None:
+        """Keep the largest resident memory seen (MiB) and the CPU seconds used so far."""
+        try:
+            with self._usage.oneshot():
+                self.rss_mb = max(self.rss_mb, self._usage.memory_info().rss / _MIB)
+                times = self._usage.cpu_times()
+        except psutil.NoSuchProcess:
+            return
+        self.cpu_s = times.user + times.system
+
+    def stop(self, clock: Clock, patience_s: float = 15.0) -> None:
+        """SIGTERM, after ``patience_s`` SIGKILL to the child's whole group; returns when it is gone."""
+        self.sample()
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(patience_s)
+            except subprocess.TimeoutExpired:
+                self._kill_group()
+        self._process.wait()
+        deadline = clock.now_ns() + NS_PER_SECOND
+        while self._group_lives() and clock.now_ns() < deadline:
+            clock.sleep_until(clock.now_ns() + NS_PER_SECOND // 50)
+        self._kill_group()
+
+    def troubles(self) -> list[str]:
+        """The ERROR and CRITICAL lines and tracebacks of the child's log."""
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        return [f"{self.name}: {line.strip()}" for line in text.splitlines() if _TROUBLE.search(line)]
+
+    def _group_lives(self) -> bool:
+        try:
+            os.killpg(self._process.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def _kill_group(self) -> None:
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+    def _last_line(self) -> str:
+        lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
