@@ -1,0 +1,66 @@
+"""Settings are refused unless they are known and sensible, and survive the way into a child process."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from squeezeflow_plugin.errors import SettingsError
+from squeezeflow_plugin.settings import Endpoint, Settings, load, process_environ, to_environ
+
+
+def test_environment_wins_over_config_section() -> None:
+    settings = load({"watermark_ms": 300, "assets": ["ETH"]}, {"SQUEEZEFLOW_WATERMARK_MS": "500"})
+    assert (settings.watermark_ms, settings.assets) == (500, ("ETH",))
+
+
+@pytest.mark.parametrize(
+    ("section", "environ", "message"),
+    [
+        ({"watermark": 300}, {}, r"unknown setting squeezeflow\.watermark \(value 300\)"),
+        ({}, {"SQUEEZEFLOW_WATERMARK": "300"}, r"unknown environment variable SQUEEZEFLOW_WATERMARK"),
+        (
+            {},
+            {"SQUEEZEFLOW_WATERMARK_MS": "soon"},
+            r"SQUEEZEFLOW_WATERMARK_MS must be of type int, was 'soon'",
+        ),
+        ({"watermark_ms": 20}, {}, r"watermark_ms must be in 50\.\.10000, was 20"),
+        ({"watermark_ms": True}, {}, r"watermark_ms must be of type int"),
+        ({"store": "punched cards"}, {}, r"store must be one of embedded, was 'punched cards'"),
+        ({}, {"SQUEEZEFLOW_ASSETS": " , "}, r"assets must be at least one name"),
+        ({}, {"SQUEEZEFLOW_ENABLE_1S_MODE": "false"}, r"enable_1s_mode must be true"),
+        (
+            {},
+            {"SQUEEZEFLOW_ENDPOINTS": '{"BINANCE": {"http": "x"}}'},
+            r"SQUEEZEFLOW_ENDPOINTS must be of type",
+        ),
+    ],
+)
+def test_bad_setting_is_refused_by_name_and_value(
+    section: dict[str, object], environ: dict[str, str], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load(section, environ)
+
+
+def test_settings_travel_through_the_environment() -> None:
+    settings = Settings(
+        assets=("BTC", "DOGE"),
+        endpoints={"BINANCE": Endpoint(rest="http://127.0.0.1:1/api", ws="ws://127.0.0.1:1/ws")},
+        params={"min_score": 4.5},
+        data_dir=Path("elsewhere"),
+        enable_1s_mode=True,
+        lookback_hours=2.5,
+    )
+    assert load(None, to_environ(settings)) == settings
+
+
+def test_every_setting_has_its_environment_variable() -> None:
+    assert len(to_environ(Settings())) == len(fields(Settings))
+
+
+def test_a_child_gets_no_setting_it_was_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SQUEEZEFLOW_COLLECTOR", "other")
+    assert "SQUEEZEFLOW_COLLECTOR" not in process_environ()

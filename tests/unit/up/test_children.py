@@ -1,0 +1,81 @@
+"""Children are watched and end with everything they started."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from squeezeflow_plugin.clock import SystemClock
+from squeezeflow_plugin.errors import ProcessError
+from squeezeflow_plugin.settings import process_environ
+from squeezeflow_plugin.up.children import Child
+
+FOREVER = "import sys, time; print('up', flush=True); time.sleep(600)"
+WITH_GRANDCHILD = (
+    "import subprocess, sys, time\n"
+    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+    "print(child.pid, flush=True)\n"
+    "time.sleep(600)"
+)
+
+
+def start(code: str, log: Path) -> Child:
+    return Child("worker", [sys.executable, "-c", code], process_environ(), log)
+
+
+def wait_for_output(child: Child) -> str:
+    clock = SystemClock()
+    deadline = clock.now_ns() + 10 * 10**9
+    while not (text := child.log.read_text(encoding="utf-8")) and clock.now_ns() < deadline:
+        child.check()
+        clock.sleep_until(clock.now_ns() + 10**7)
+    return text
+
+
+def wait_for_end(child: Child) -> ProcessError:
+    clock = SystemClock()
+    deadline = clock.now_ns() + 10 * 10**9
+    while clock.now_ns() < deadline:
+        try:
+            child.check()
+        except ProcessError as error:
+            return error
+        clock.sleep_until(clock.now_ns() + 10**7)
+    raise AssertionError("the child did not end within 10 s")
+
+
+def test_a_dead_child_is_named_with_its_status_and_last_words(tmp_path: Path) -> None:
+    child = start("import sys; print('no disk left'); sys.exit(3)", tmp_path / "log")
+    assert re.search(r"worker ended with status 3 .*no disk left", str(wait_for_end(child)))
+
+
+def test_stop_leaves_no_grandchild(tmp_path: Path) -> None:
+    child = start(WITH_GRANDCHILD, tmp_path / "log")
+    grandchild = psutil.Process(int(wait_for_output(child)))
+    child.stop(SystemClock())
+    psutil.wait_procs([grandchild], timeout=10)
+    assert not grandchild.is_running()
+
+
+def test_a_child_that_ignores_the_term_signal_is_killed(tmp_path: Path) -> None:
+    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + FOREVER
+    child = start(code, tmp_path / "log")
+    wait_for_output(child)
+    child.stop(SystemClock(), patience_s=0.2)
+    assert not psutil.pid_exists(child.pid)
+    assert child.rss_mb > 1
+
+
+def test_a_command_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ProcessError, match="worker could not be started"):
+        Child("worker", [str(tmp_path / "missing")], {}, tmp_path / "log")
+
+
+def test_troubles_are_error_lines_and_tracebacks(tmp_path: Path) -> None:
+    child = start("print('t - bot - INFO - fine'); print('t - bot - ERROR - not fine')", tmp_path / "log")
+    wait_for_end(child)
+    assert child.troubles() == ["worker: t - bot - ERROR - not fine"]
