@@ -64,3 +64,15 @@ def test_every_setting_has_its_environment_variable() -> None:
 def test_a_child_gets_no_setting_it_was_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SQUEEZEFLOW_COLLECTOR", "other")
     assert "SQUEEZEFLOW_COLLECTOR" not in process_environ()
+
+
+def test_the_readme_names_every_setting_and_its_default() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    rows = {
+        cells[1].strip(): cells[2].strip()
+        for line in readme.splitlines()
+        if len(cells := line.split("|")) > 3
+    }
+    for name, default in to_environ(Settings()).items():
+        stated = rows[f"`{name}`"]
+        assert load(None, {name: stated}) == load(None, {name: default}), name
