@@ -24,14 +24,20 @@ _SCHEMA = Schema(
     application_id=0x53464C44,  # "SFLD"
     version=1,
     ddl=(
-        "CREATE TABLE engines (id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL, columns TEXT NOT NULL,"
-        " UNIQUE (fingerprint, columns))",
+        """CREATE TABLE engines (
+            id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL, columns TEXT NOT NULL,
+            UNIQUE (fingerprint, columns)
+        )""",
         "CREATE TABLE pairs (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, newest INTEGER NOT NULL)",
-        "CREATE TABLE decisions (second INTEGER, pair INTEGER, engine INTEGER NOT NULL, known INTEGER NOT NULL,"
-        " decided_ns INTEGER NOT NULL, latency_ms REAL NOT NULL, veto TEXT NOT NULL, numbers BLOB NOT NULL,"
-        " PRIMARY KEY (second, pair)) WITHOUT ROWID",
-        "CREATE TABLE events (at_ns INTEGER, pair TEXT, trade_id INTEGER, kind TEXT, body BLOB NOT NULL,"
-        " PRIMARY KEY (at_ns, pair, trade_id, kind)) WITHOUT ROWID",
+        """CREATE TABLE decisions (
+            second INTEGER, pair INTEGER, engine INTEGER NOT NULL, known INTEGER NOT NULL,
+            decided_ns INTEGER NOT NULL, latency_ms REAL NOT NULL, veto TEXT NOT NULL, numbers BLOB NOT NULL,
+            PRIMARY KEY (second, pair)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE events (
+            at_ns INTEGER, pair TEXT, trade_id INTEGER, kind TEXT, body BLOB NOT NULL,
+            PRIMARY KEY (at_ns, pair, trade_id, kind)
+        ) WITHOUT ROWID""",
     ),
 )
 _PAGE_ROWS = 4096
@@ -44,8 +50,8 @@ _SELECT = (
 class LoggedDecision(msgspec.Struct, frozen=True):
     """One pair's decision of one second.
 
-    ``known`` is the second of the newest closing record it stood on; ``decided_ns`` the market time at which it
-    was made; ``latency_ms`` the time from the second's end to then; ``numbers`` one float64 for each of
+    ``known`` is the second of the newest closing record it stood on; ``decided_ns`` the market time at which
+    it was made; ``latency_ms`` the time from the second's end to then; ``numbers`` one float64 for each of
     ``columns`` (NaN allowed); ``veto`` the reason that no trade was allowed, empty where one was. ``columns``
     and ``fingerprint`` are filled in by the log.
     """
@@ -71,10 +77,10 @@ class LoggedDecision(msgspec.Struct, frozen=True):
 class TradeEvent(msgspec.Struct, frozen=True):
     """Something that happened to a trade because of a decision.
 
-    ``kind`` is ``entry_order``, ``entry_fill``, ``exit_order`` or ``exit_fill``; ``decision_second`` the second E of
-    the entry event (methodology section 8); ``direction`` +1 long, -1 short; ``tag`` the enter tag or the exit's
-    name; ``second`` the second whose decision caused this event; ``at_ns`` when it happened; ``price`` in quote
-    currency; ``stake`` in stake currency.
+    ``kind`` is ``entry_order``, ``entry_fill``, ``exit_order`` or ``exit_fill``; ``decision_second`` the
+    second E of the entry event (methodology section 8); ``direction`` +1 long, -1 short; ``tag`` the enter
+    tag or the exit's name; ``second`` the second whose decision caused it; ``at_ns`` when it happened;
+    ``price`` in quote currency; ``stake`` in stake currency.
     """
 
     kind: str
@@ -92,8 +98,8 @@ class TradeEvent(msgspec.Struct, frozen=True):
 class DecisionLog:
     """The decision log in one SQLite file.
 
-    Open it for writing with the engine's ``columns`` and ``fingerprint``; with ``readonly`` it reads only and an
-    absent file is an empty log, looked for again at each call. One thread at a time.
+    Open it for writing with the engine's ``columns`` and ``fingerprint``; with ``readonly`` it reads only and
+    an absent file is an empty log, looked for again at each call. One thread at a time.
     """
 
     def __init__(
@@ -136,7 +142,8 @@ class DecisionLog:
         while start < stop and (connection := self._reader()) is not None:
             with typed_errors(self._path, _SCHEMA.what):
                 found = connection.execute(
-                    "SELECT second FROM decisions WHERE second >= ? AND second < ? ORDER BY second LIMIT 1 OFFSET ?",
+                    "SELECT second FROM decisions WHERE second >= ? AND second < ?"
+                    " ORDER BY second LIMIT 1 OFFSET ?",
                     (start, stop, _PAGE_ROWS),
                 ).fetchone()
                 page_stop = stop if found is None else max(found[0], start + 1)
