@@ -1,0 +1,130 @@
+"""Phase 5: when to leave, judged every second after the entry's decision second E.
+
+The baseline is a pure function of the rows up to E, so it can be recomputed at any time; the
+flows after E are summed one after the other from E + 1, so an interrupted watch that is
+stepped through the same rows again comes to the same answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from squeezeflow_plugin.errors import EngineError
+from squeezeflow_plugin.features.flow import Flow, FloatArray, FlowRow
+from squeezeflow_plugin.phases.decision import Decision, DecisionArrays
+from squeezeflow_plugin.phases.kernels import exit_row, exit_rows
+from squeezeflow_plugin.phases.layout import EXIT_NAMES
+from squeezeflow_plugin.phases.params import Params
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What is kept at the decision second: direction, noise scales (quote a second), price range."""
+
+    second: int
+    direction: int
+    sigma_spot: float
+    sigma_perp: float
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if self.direction not in (1, -1):
+            raise EngineError(
+                f"the baseline of second {self.second} needs a direction of 1 or -1, was {self.direction!r}"
+            )
+
+    @classmethod
+    def of(cls, decision: Decision, direction: int | None = None) -> Baseline:
+        """The baseline at ``decision``, in the direction of its entry where none is given."""
+        side = decision.entry if direction is None else direction
+        return cls(
+            decision.second,
+            side,
+            decision.sigma_spot,
+            decision.sigma_perp,
+            decision.range_low,
+            decision.range_high,
+        )
+
+    def _array(self) -> FloatArray:
+        return np.array([self.direction, self.sigma_spot, self.sigma_perp, self.low, self.high])
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """The first exit after an entry: the second at which it held, and its name (the exit tag)."""
+
+    second: int
+    name: str
+
+
+class ExitWatch:
+    """Watches one open trade; takes every row after E in order, exactly once."""
+
+    def __init__(self, baseline: Baseline, params: Params | None = None) -> None:
+        self.baseline = baseline
+        self._rules = (Params() if params is None else params).rules()
+        self._baseline = baseline._array()
+        self._running = np.zeros(3)
+        self._second = baseline.second
+
+    @property
+    def second(self) -> int:
+        """The last second taken in; E at first."""
+        return self._second
+
+    def step(self, row: FlowRow, decision: Decision) -> str | None:
+        """Take in the next second; the name of the exit that holds at it, None where none does.
+
+        Raises EngineError where the second does not follow, or row and decision are of different seconds.
+        """
+        if row.time != self._second + 1 or decision.second != row.time:
+            raise EngineError(
+                f"the watch of entry {self.baseline.second} stands at {self._second} and was given the row of "
+                f"{row.time} with the decision of {decision.second}; it needs both of {self._second + 1}"
+            )
+        code = exit_row(
+            self._baseline,
+            self._running,
+            self._rules,
+            float(row.spot_buy - row.spot_sell),
+            float(row.perp_buy - row.perp_sell),
+            float(row.close),
+            decision.z_spot_15m,
+            decision.z_perp_15m,
+            decision.context,
+        )
+        self._second = row.time
+        return EXIT_NAMES[code] or None
+
+
+def first_exit(
+    flow: Flow, decisions: DecisionArrays, baseline: Baseline, params: Params | None = None
+) -> Exit | None:
+    """The first exit after ``baseline.second`` within the rows, None where none holds.
+
+    ``flow`` and ``decisions`` cover the same seconds, E or E + 1 among them. Raises EngineError otherwise.
+    """
+    if len(flow) != len(decisions) or len(flow) == 0 or flow.time[0] != decisions.second[0]:
+        raise EngineError("flow and decisions do not cover the same seconds; no exit is sought")
+    start = baseline.second + 1 - int(flow.time[0])
+    if not 0 <= start <= len(flow):
+        raise EngineError(
+            f"second {baseline.second + 1}, the first after the entry, is outside the rows from "
+            f"{flow.time[0]} to {flow.time[-1]}; no exit is sought"
+        )
+    row, code = exit_rows(
+        baseline._array(),
+        np.zeros(3),
+        (Params() if params is None else params).rules(),
+        (flow.spot_buy - flow.spot_sell)[start:],
+        (flow.perp_buy - flow.perp_sell)[start:],
+        flow.close[start:],
+        decisions.column("z_spot_15m")[start:],
+        decisions.column("z_perp_15m")[start:],
+        decisions.column("context")[start:],
+    )
+    return Exit(int(flow.time[start + row]), EXIT_NAMES[code]) if code else None

@@ -1,0 +1,82 @@
+"""Where each phase output stands in the row of outputs, which begins with the features.
+
+>>> COLUMN_NAMES[SCORE], COLUMN_NAMES[VETO], len(COLUMN_NAMES) == COLUMN_COUNT
+('score', 'veto_code', True)
+>>> VETO_NAMES[:4]
+('', 'warming_up', 'reference_stale', 'hole_spot_5m')
+"""
+
+from __future__ import annotations
+
+from squeezeflow_plugin.features.layout import FEATURE_COUNT, FEATURE_NAMES, WINDOW_NAMES
+
+CONTEXT = FEATURE_COUNT
+REGIME = FEATURE_COUNT + 1
+SETUP = FEATURE_COUNT + 2
+DIVERGENCE = FEATURE_COUNT + 3
+GAP = FEATURE_COUNT + 4
+RETRACE = FEATURE_COUNT + 5
+STALLED = FEATURE_COUNT + 6
+RESET = FEATURE_COUNT + 7
+RESET_ACTIVE = FEATURE_COUNT + 8
+RETRACE_PEAK = FEATURE_COUNT + 9
+DECELERATION = FEATURE_COUNT + 10
+SCORE_RESET = FEATURE_COUNT + 11
+SCORE_ABSORPTION = FEATURE_COUNT + 12
+SCORE_BREAKDOWN = FEATURE_COUNT + 13
+SCORE_BIAS = FEATURE_COUNT + 14
+SCORE_OI = FEATURE_COUNT + 15
+SCORE = FEATURE_COUNT + 16
+ELIGIBLE = FEATURE_COUNT + 17
+EVENT = FEATURE_COUNT + 18
+ENTRY = FEATURE_COUNT + 19
+READY = FEATURE_COUNT + 20
+TRADABLE = FEATURE_COUNT + 21
+VETO = FEATURE_COUNT + 22
+COLUMN_COUNT = FEATURE_COUNT + 23
+
+PHASE_NAMES = (
+    "context",
+    "regime",
+    "setup",
+    "divergence",
+    "gap",
+    "retrace",
+    "stalled",
+    "reset",
+    "reset_active",
+    "retrace_peak",
+    "deceleration",
+    "score_reset",
+    "score_absorption",
+    "score_breakdown",
+    "score_bias",
+    "score_oi",
+    "score",
+    "eligible",
+    "event",
+    "entry",
+    "ready",
+    "tradable",
+    "veto_code",
+)
+COLUMN_NAMES = FEATURE_NAMES + PHASE_NAMES
+
+INTEGER_NAMES = ("regime", "setup", "reset", "reset_active", "eligible", "event", "entry", "veto_code")
+FLAG_NAMES = ("stalled", "ready", "tradable")
+
+# The reasons for not being tradable, in the order in which they are looked for.
+VETO_WARMING_UP = 1
+VETO_REFERENCE = 2
+VETO_HOLE = 3
+VETO_NAMES = (
+    "",
+    "warming_up",
+    "reference_stale",
+    *(f"hole_{kind}_{window}" for window in WINDOW_NAMES for kind in ("spot", "perp")),
+)
+
+RESET_NONE, RESET_EXHAUSTION, RESET_EXPLOSION = 0, 1, 2  # the method's types: none, A, B
+
+EXIT_NAMES = ("", "flow_reversal", "range_break", "cvd_invalidation", "context_invalidation")
+EXIT_FLOW, EXIT_RANGE, EXIT_CVD, EXIT_CONTEXT = 1, 2, 3, 4
