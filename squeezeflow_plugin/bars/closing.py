@@ -1,0 +1,162 @@
+"""When a second is closed, and the record that says so.
+
+A second is closed once, at a fixed deadline after its end in market time (the watermark), whether
+anything happened in it or not; what comes later is a revision and rides with the next record. Records
+follow each other second by second without a gap, also over a restart: the seconds missed are closed
+one by one, uncovered, with the bars of whatever was received before.
+
+Nothing here asks for the time: the caller hands in local nanoseconds with every event, so that the
+same events give the same records.
+
+The first second is chosen when the first exchange's offset is known - a host an hour ahead would
+otherwise close an hour that has not happened - or after a grace, when nobody says anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from squeezeflow_plugin.bars.builder import BarBuilder, Outcome, Refused
+from squeezeflow_plugin.bars.ledger import CoverageLedger
+from squeezeflow_plugin.bars.offsets import ExchangeOffsets
+from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord, Interval, Trade
+
+_NS_PER_MS = 1_000_000
+
+
+class Closer:
+    """One collector's offsets, builder and ledger, wired together. All times given are local nanoseconds.
+
+    >>> closer = Closer("demo", ["X:a"], started_ns=0)
+    >>> closer.on_live(["X:a"], at_ns=0)
+    >>> for n in range(1, 6):
+    ...     closer.on_trades([Trade("X:a", n, str(n), 2.0, 1.0, 2.0, 1, received_ns=n)])
+    >>> closer.due_local_ns()
+    1400000000
+    >>> closer.close(1_400_000_000).bars[0].cbuy
+    5
+    >>> closer.close(2_400_000_000).covered
+    ('X:a',)
+    """
+
+    def __init__(
+        self,
+        collector: str,
+        markets: Iterable[str],
+        *,
+        started_ns: int,
+        watermark_ms: int = 400,
+        horizon_s: int = 600,
+        silence_limit_s: float = 60.0,
+        grace_s: float = 10.0,
+    ) -> None:
+        self.collector = collector
+        self.offsets = ExchangeOffsets()
+        self.builder = BarBuilder(horizon_s)
+        self.ledger = CoverageLedger(markets, silence_limit_s)
+        self._started_ns = started_ns
+        self._watermark_ns = watermark_ms * _NS_PER_MS
+        self._grace_ns = int(grace_s * NS_PER_SECOND)
+        self._closed_ns = 0
+        self._refused: list[Refused] = []
+
+    @property
+    def last_second(self) -> int | None:
+        """The last closed second; None before the first."""
+        return self.builder.closed
+
+    def resume(self, records: Iterable[ClosingRecord], trades: Iterable[Trade]) -> None:
+        """Go on where an earlier run stopped; to be called first, before any event.
+
+        ``records``: this collector's stored records of the last ``horizon_s`` seconds, in order, the last
+        one at least; ``trades``: what the journal holds from the first of those seconds on, in any order.
+        Raises ValueError where there is no record (then there is nothing to resume).
+        """
+        known: dict[tuple[int, str], Bar] = {}
+        first = last = None
+        for record in records:
+            first = record.second if first is None else first
+            last = record.second
+            self._closed_ns = max(self._closed_ns, record.closed_ns)
+            for bar in (*record.bars, *record.revisions):
+                known[(bar.second, bar.market)] = bar
+        if first is None or last is None:
+            raise ValueError("there is no record to resume from")
+        first = max(first, last - self.builder.horizon_s + 1)
+        self.builder.restore(first, last, known.values(), trades)
+
+    def on_trades(self, trades: Sequence[Trade]) -> None:
+        """Trades in the order of receipt; a ``received_ns`` of 0 says nothing about time."""
+        self.builder.add_all(trades)
+        # The newest trade of each market speaks for the batch: it has the smallest lag of it.
+        for market, trade in {trade.market: trade for trade in trades}.items():
+            if trade.received_ns:
+                self.offsets.observe(market.partition(":")[0], trade.exchange_ns, trade.received_ns)
+                self.ledger.seen(market, trade.received_ns)
+
+    def on_live(self, markets: Iterable[str], at_ns: int) -> None:
+        """The exchange acknowledged the markets' subscriptions."""
+        self.ledger.live(markets, at_ns)
+
+    def on_down(self, markets: Iterable[str], at_ns: int) -> None:
+        """The markets' connection ended."""
+        self.ledger.down(markets, at_ns)
+
+    def on_repaired(self, interval: Interval) -> None:
+        """The span's missing trades were all handed to ``on_trades``; the next record says it is complete."""
+        self.ledger.repair(interval)
+
+    def due_local_ns(self) -> int:
+        """Local time at which the next second's deadline is reached.
+
+        It moves with the offsets, and much so before the first is known: ask again at least every 100 ms.
+        """
+        offset_ns = self.offsets.market_offset_ns()
+        begins = self._started_ns + self._grace_ns if offset_ns is None else self._started_ns
+        return max(begins, self._deadline_ns(self._next_second(offset_ns or 0), offset_ns or 0))
+
+    def close(self, local_now_ns: int) -> ClosingRecord:
+        """Close the next second and say so. Raises ValueError before it is due."""
+        if local_now_ns < (due_ns := self.due_local_ns()):
+            raise ValueError(f"the next second is due at {due_ns} ns, it is {local_now_ns} ns")
+        offset_ns = self.offsets.market_offset_ns() or 0
+        second = self._next_second(offset_ns)
+        if self.builder.closed is None:
+            self.builder.begin(second)
+        # Market time never steps back, even where an offset does.
+        self._closed_ns = max(self._closed_ns, local_now_ns - offset_ns)
+        self.builder.accept_until(self._closed_ns // NS_PER_SECOND + self.builder.horizon_s)
+        self._name_refused(local_now_ns)
+        bars, revisions = self.builder.close(second)
+        deadline_ns = self._deadline_ns(second, offset_ns)
+        covered = self.ledger.close(second, second * NS_PER_SECOND + offset_ns, deadline_ns)
+        return ClosingRecord(
+            self.collector,
+            second,
+            self._closed_ns,
+            bars,
+            revisions,
+            covered,
+            tuple(market for market in self.ledger.markets if market not in set(covered)),
+            self.ledger.take_repaired(),
+        )
+
+    def take_refused(self) -> tuple[Refused, ...]:
+        """Trades that were not merged, as found by the closes since the last call, to be named."""
+        taken, self._refused = tuple(self._refused), []
+        return taken
+
+    def _next_second(self, offset_ns: int) -> int:
+        closed = self.builder.closed
+        return (self._started_ns - offset_ns) // NS_PER_SECOND if closed is None else closed + 1
+
+    def _deadline_ns(self, second: int, offset_ns: int) -> int:
+        return (second + 1) * NS_PER_SECOND + self._watermark_ns + offset_ns
+
+    def _name_refused(self, local_now_ns: int) -> None:
+        """A trade dated far ahead belongs to some second about now: its market is incomplete until now."""
+        for refused in self.builder.take_refused():
+            self._refused.append(refused)
+            if refused.outcome is Outcome.AHEAD and self.ledger.is_live(refused.market):
+                self.ledger.down([refused.market], local_now_ns)
+                self.ledger.live([refused.market], local_now_ns)

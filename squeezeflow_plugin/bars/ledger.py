@@ -1,0 +1,159 @@
+"""Which markets were complete when: positive intervals, so that whatever is outside them is a hole.
+
+A market's second is covered when its feed was connected and subscribed from the second's start to
+its deadline and had been silent for no longer than the limit (60 s since its last trade or its
+subscription). Nobody has to report a hole: a collector that is dead covers nothing.
+
+Feeds speak local receive time and seconds are market time; the ledger keeps the former, and the
+caller gives each second's start, end and deadline in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from squeezeflow_plugin.market import NS_PER_SECOND, Interval
+
+
+@dataclass(slots=True)
+class _Feed:
+    """One market's connection: since when it is live (None: it is not), its last sign of life, and the
+    live spells that ended but may still cover a second to be closed, as (since, until, last sign)."""
+
+    live_since_ns: int | None = None
+    last_sign_ns: int = 0
+    ended: list[tuple[int, int, int]] = field(default_factory=list)
+
+
+class CoverageLedger:
+    """Times are local nanoseconds; seconds and intervals are market time.
+
+    >>> ledger = CoverageLedger(["X:a", "X:b"])
+    >>> ledger.live(["X:a"], at_ns=0)
+    >>> ledger.close(1, start_ns=1_000_000_000, deadline_ns=2_400_000_000)
+    ('X:a',)
+    >>> ledger.intervals()
+    (Interval(market='X:a', start=1, stop=2),)
+    """
+
+    def __init__(self, markets: Iterable[str], silence_limit_s: float = 60.0, keep_s: int = 7200) -> None:
+        self.markets = tuple(sorted(set(markets)))
+        self._feeds = {market: _Feed() for market in self.markets}
+        self._silence_ns = int(silence_limit_s * NS_PER_SECOND)
+        self._keep_s = keep_s
+        self._covered: dict[str, list[Interval]] = {market: [] for market in self.markets}
+        self._repaired: list[Interval] = []
+        self._told: list[Interval] = []
+
+    def live(self, markets: Iterable[str], at_ns: int) -> None:
+        """The exchange acknowledged the subscriptions; a market that is live already stays as it is."""
+        for market in markets:
+            feed = self._feeds.get(market)
+            if feed is not None and feed.live_since_ns is None:
+                feed.live_since_ns = at_ns
+                feed.last_sign_ns = at_ns
+
+    def down(self, markets: Iterable[str], at_ns: int) -> None:
+        """The connection ended, or what it delivered is known to be incomplete up to now."""
+        for market in markets:
+            feed = self._feeds.get(market)
+            if feed is None or feed.live_since_ns is None:
+                continue
+            # A spell of less than a second covers none, so a flapping feed adds nothing.
+            if at_ns - feed.live_since_ns >= NS_PER_SECOND:
+                feed.ended.append((feed.live_since_ns, at_ns, feed.last_sign_ns))
+            feed.live_since_ns = None
+
+    def seen(self, market: str, received_ns: int) -> None:
+        """A trade of the market was received."""
+        feed = self._feeds.get(market)
+        if feed is not None and received_ns > feed.last_sign_ns:
+            feed.last_sign_ns = received_ns
+
+    def is_live(self, market: str) -> bool:
+        feed = self._feeds.get(market)
+        return feed is not None and feed.live_since_ns is not None
+
+    def repair(self, interval: Interval) -> None:
+        """The span was made complete afterwards (recovered trades are in the bars).
+
+        Raises ValueError where the market is not the ledger's or the span is empty.
+        """
+        if interval.market not in self._feeds or interval.start >= interval.stop:
+            raise ValueError(f"cannot repair {interval}: not a market of this ledger, or an empty span")
+        self._repaired.append(interval)
+
+    def close(self, second: int, start_ns: int, deadline_ns: int) -> tuple[str, ...]:
+        """The markets covered in ``second``, sorted; seconds are closed in order.
+
+        ``start_ns`` and ``deadline_ns`` are the second's start and closing deadline in local time.
+        """
+        end_ns = start_ns + NS_PER_SECOND
+        covered = []
+        for market, feed in self._feeds.items():
+            if self._was_live(feed, start_ns, end_ns, deadline_ns) or self._is_repaired(market, second):
+                covered.append(market)
+                self._extend(market, second)
+            if feed.ended:
+                feed.ended = [spell for spell in feed.ended if spell[1] > end_ns]
+        self._tell_repaired(second)
+        return tuple(covered)
+
+    def take_repaired(self) -> tuple[Interval, ...]:
+        """Spans before the last closed second that were repaired since the last call."""
+        told, self._told = tuple(self._told), []
+        return told
+
+    def intervals(self, market: str | None = None) -> tuple[Interval, ...]:
+        """The covered intervals of the last ``keep_s`` closed seconds, by (market, start)."""
+        markets = self.markets if market is None else (market,)
+        return tuple(each for name in markets for each in self._covered[name])
+
+    def _was_live(self, feed: _Feed, start_ns: int, end_ns: int, deadline_ns: int) -> bool:
+        since = feed.live_since_ns
+        if since is not None and since <= start_ns:
+            return end_ns - feed.last_sign_ns <= self._silence_ns
+        return any(
+            since <= start_ns and until >= deadline_ns and end_ns - sign <= self._silence_ns
+            for since, until, sign in feed.ended
+        )
+
+    def _is_repaired(self, market: str, second: int) -> bool:
+        return any(each.market == market and each.start <= second < each.stop for each in self._repaired)
+
+    def _tell_repaired(self, second: int) -> None:
+        """Earlier seconds of repaired spans go into the record; what lies ahead waits for its own."""
+        ahead = []
+        for each in self._repaired:
+            if each.start < second:
+                past = Interval(each.market, each.start, min(each.stop, second))
+                self._told.append(past)
+                self._insert(past)
+            if each.stop > second + 1:
+                ahead.append(Interval(each.market, max(each.start, second + 1), each.stop))
+        self._repaired = ahead
+
+    def _extend(self, market: str, second: int) -> None:
+        spans = self._covered[market]
+        if spans and spans[-1].stop == second:
+            spans[-1] = Interval(market, spans[-1].start, second + 1)
+        else:
+            spans.append(Interval(market, second, second + 1))
+        oldest = second + 1 - self._keep_s
+        if spans[0].stop <= oldest:
+            del spans[0]
+        elif spans[0].start < oldest:
+            spans[0] = Interval(market, oldest, spans[0].stop)
+
+    def _insert(self, past: Interval) -> None:
+        """Join a repaired span with those it meets."""
+        start, stop = past.start, past.stop
+        kept = []
+        for span in self._covered[past.market]:
+            if span.stop < start or span.start > stop:
+                kept.append(span)
+            else:
+                start, stop = min(start, span.start), max(stop, span.stop)
+        kept.append(Interval(past.market, start, stop))
+        self._covered[past.market] = sorted(kept, key=lambda span: span.start)
