@@ -52,7 +52,8 @@ def poll_times_ms(path: Path, writer: EmbeddedBarStore, tail: list[ClosingRecord
         started = time.perf_counter()
         found = list(reader.records(record.second, record.second + 1))
         took.append(time.perf_counter() - started)
-        assert found == [record]
+        if found != [record]:
+            raise SystemExit(f"record {record.second} did not read back")
     reader.close()
     print(f"{'append of one record, ms p50 p99':<40} {_percentiles(np.array(appended) * 1e3)}")
     return np.array(took) * 1e3
@@ -99,7 +100,8 @@ def main() -> None:
         started = time.perf_counter()
         reader.coverage(T0, T0 + seconds)
         timed("coverage, all seconds", seconds, started)
-        print(f"{'poll of the newest record, ms p50 p99':<40} {_percentiles(poll_times_ms(path, store, tail))}")
+        polls = poll_times_ms(path, store, tail)
+        print(f"{'poll of the newest record, ms p50 p99':<40} {_percentiles(polls)}")
         store.close()
         reader.close()
 

@@ -27,7 +27,7 @@ _PAGE_BYTES = 16_384
 
 @dataclass(frozen=True)
 class Schema:
-    """What a file is: ``what`` for messages, ``application_id`` and ``version`` as marks, ``ddl`` to make it."""
+    """A kind of file: ``what`` names it, ``application_id`` and ``version`` mark it, ``ddl`` makes it."""
 
     what: str
     application_id: int

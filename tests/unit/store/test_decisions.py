@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def log(path: Path):
+def log(path: Path) -> Iterator[DecisionLog]:
     log = DecisionLog(path, COLUMNS, "f1")
     yield log
     log.close()
