@@ -1,0 +1,258 @@
+"""Received trades on disk before anything else is made of them, for recovery after a crash.
+
+A directory of append-only segments (``trades-<number>.sfj``, see ``segment``), a new one every five
+minutes, at a size, and at every start: what an earlier process wrote is never written to again,
+but for an append that was cut short at the very end, which is cut off. When ``append`` returns, the
+operating system has the trades: a killed process loses none of them. ``sync`` puts them on the disk.
+
+One process at a time: the directory is locked.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from squeezeflow_plugin.errors import JournalCorruptError, JournalError
+from squeezeflow_plugin.journal.segment import Damage, decode_frame, encode_frame, received_second, scan
+from squeezeflow_plugin.market import Trade
+
+_PREFIX, _SUFFIX = "trades-", ".sfj"
+
+
+class SegmentDamage(msgspec.Struct, frozen=True):
+    """Bytes ``[start, stop)`` of a segment that hold no intact trades; the rest of it was kept."""
+
+    segment: str
+    start: int
+    stop: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.segment}: bytes {self.start} to {self.stop} are damaged; the frames around them are kept"
+        )
+
+
+class TradeJournal:
+    """See the module's text.
+
+    Raises JournalError where the directory cannot be used or another process has it.
+    """
+
+    def __init__(self, directory: Path | str, *, segment_s: int = 300, segment_bytes: int = 32 << 20) -> None:
+        self.directory = Path(directory)
+        self._segment_s = segment_s
+        self._segment_bytes = segment_bytes
+        self._fd: int | None = None
+        self._path: Path | None = None
+        self._size = 0
+        self._began_second = 0
+        self._received: dict[Path, int] = {}
+        """Newest receive second of the segments seen whole."""
+        self._damages: dict[tuple[str, int], SegmentDamage] = {}
+        self.torn_bytes = 0
+        """Bytes of an unfinished append that were cut off at the start."""
+        self._lock_fd = self._lock()
+        try:
+            segments = self.segments()
+            self._next_number = _number(segments[-1]) + 1 if segments else 1
+            if segments:
+                self._cut_torn_tail(segments[-1])
+        except BaseException:
+            os.close(self._lock_fd)
+            raise
+
+    def __enter__(self) -> TradeJournal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def damages(self) -> tuple[SegmentDamage, ...]:
+        """Every damage met by ``replay`` and ``prune`` so far, to be named to the operator."""
+        return tuple(self._damages.values())
+
+    def segments(self) -> tuple[Path, ...]:
+        """The segments, oldest first."""
+        return tuple(sorted(self.directory.glob(f"{_PREFIX}*{_SUFFIX}"), key=_number))
+
+    def append(self, trades: Sequence[Trade]) -> None:
+        """Hand the trades to the operating system. All or none: JournalError where it takes them not."""
+        if not trades:
+            return
+        frame = encode_frame(trades)
+        second = received_second(trades[-1])
+        if self._fd is None or self._is_full(second):
+            self._begin_segment(second)
+        assert self._fd is not None  # noqa: S101  # begun just above; narrows the type
+        try:
+            left = memoryview(frame)
+            while left:
+                left = left[os.write(self._fd, left) :]
+        except OSError as error:
+            self._take_back()
+            raise JournalError(
+                f"{self._path}: cannot append {len(trades)} trades: {error.strerror}; they are not kept"
+            ) from error
+        self._size += len(frame)
+
+    def sync(self) -> None:
+        """Return when everything appended is on the disk. Raises JournalError."""
+        if self._fd is None:
+            return
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            raise JournalError(f"{self._path}: cannot sync: {error.strerror}") from error
+
+    def replay(self, from_second: int, *, strict: bool = False) -> Iterator[Trade]:
+        """Every intact trade of ``from_second`` or later, in the order of receipt.
+
+        Damage is passed over and added to ``damages``; with ``strict`` JournalCorruptError names it after
+        the last trade. Raises JournalError where a segment cannot be read.
+        """
+        for segment in self.segments():
+            data = _read(segment)
+            for frame in scan(data):
+                if isinstance(frame, Damage):
+                    self._note(segment, frame.start, frame.stop)
+                    continue
+                if frame.newest_second < from_second:
+                    continue
+                trades = decode_frame(data, frame)
+                if trades is None:
+                    self._note(segment, frame.start, frame.stop)
+                    continue
+                for trade in trades:
+                    if trade.second >= from_second:
+                        yield trade
+        if strict and self._damages:
+            raise JournalCorruptError("; ".join(map(str, self.damages)))
+
+    def prune(self, before_second: int) -> int:
+        """Delete the segments whose every trade was received before that local second; how many went."""
+        pruned = 0
+        for segment in self.segments():
+            if segment == self._path or self._newest_received(segment) >= before_second:
+                break
+            try:
+                segment.unlink()
+            except OSError as error:
+                raise JournalError(f"{segment}: cannot delete: {error.strerror}") from error
+            self._received.pop(segment, None)
+            pruned += 1
+        return pruned
+
+    def close(self) -> None:
+        """Sync and let go of the directory; a second call does nothing."""
+        if self._lock_fd < 0:
+            return
+        try:
+            self.sync()
+        finally:
+            if self._fd is not None:
+                os.close(self._fd)
+                self._fd = None
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+
+    def _lock(self) -> int:
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            fd = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise JournalError(f"{self.directory}: cannot keep a journal there: {error.strerror}") from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(fd)
+            raise JournalError(f"{self.directory}: another process keeps its journal there") from error
+        return fd
+
+    def _cut_torn_tail(self, segment: Path) -> None:
+        data = _read(segment)
+        for part in scan(data):
+            if isinstance(part, Damage) and part.torn:
+                try:
+                    os.truncate(segment, part.start)
+                except OSError as error:
+                    raise JournalError(
+                        f"{segment}: cannot cut off an unfinished append: {error.strerror}"
+                    ) from error
+                self.torn_bytes = part.stop - part.start
+
+    def _is_full(self, second: int) -> bool:
+        return self._size >= self._segment_bytes or second - self._began_second >= self._segment_s
+
+    def _begin_segment(self, second: int) -> None:
+        if self._fd is not None:
+            self.sync()
+            os.close(self._fd)
+            self._fd = None
+        self._path = self.directory / f"{_PREFIX}{self._next_number:010d}{_SUFFIX}"
+        self._next_number += 1
+        self._size = 0
+        self._began_second = second
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+            self._fd = os.open(self._path, flags, 0o644)
+            _sync_directory(self.directory)
+        except OSError as error:
+            raise JournalError(f"{self._path}: cannot begin a segment: {error.strerror}") from error
+
+    def _take_back(self) -> None:
+        """Cut off what a failed append left; where even that fails, leave the segment to its damage."""
+        assert self._fd is not None  # noqa: S101  # called by append only; narrows the type
+        try:
+            os.ftruncate(self._fd, self._size)
+        except OSError:
+            os.close(self._fd)
+            self._fd = None
+
+    def _note(self, segment: Path, start: int, stop: int) -> None:
+        self._damages[segment.name, start] = SegmentDamage(str(segment), start, stop)
+
+    def _newest_received(self, segment: Path) -> int:
+        """A closed segment's newest receive second; below every second where it holds no trade."""
+        if segment not in self._received:
+            newest = -1
+            for part in scan(_read(segment)):
+                if isinstance(part, Damage):
+                    self._note(segment, part.start, part.stop)
+                else:
+                    newest = max(newest, part.newest_received)
+            self._received[segment] = newest
+        return self._received[segment]
+
+
+def _number(segment: Path) -> int:
+    digits = segment.name.removeprefix(_PREFIX).removesuffix(_SUFFIX)
+    if not digits.isdecimal():
+        raise JournalError(f"{segment}: not a segment of this journal; move it away")
+    return int(digits)
+
+
+def _read(segment: Path) -> bytes:
+    try:
+        return segment.read_bytes()
+    except OSError as error:
+        raise JournalError(f"{segment}: cannot read: {error.strerror}") from error
+
+
+def _sync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
