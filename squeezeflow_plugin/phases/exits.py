@@ -14,7 +14,7 @@ import numpy as np
 from squeezeflow_plugin.errors import EngineError
 from squeezeflow_plugin.features.flow import Flow, FloatArray, FlowRow
 from squeezeflow_plugin.phases.decision import Decision, DecisionArrays
-from squeezeflow_plugin.phases.kernels import exit_row, exit_rows
+from squeezeflow_plugin.phases.kernels import exit_row, exit_rows, feed_rows
 from squeezeflow_plugin.phases.layout import EXIT_NAMES
 from squeezeflow_plugin.phases.params import Params
 
@@ -75,6 +75,28 @@ class ExitWatch:
     def second(self) -> int:
         """The last second taken in; E at first."""
         return self._second
+
+    def feed(self, flow: Flow) -> None:
+        """Take in the seconds that follow without asking for an exit: those before a restart or a revision.
+
+        Raises EngineError where the flow's first second does not follow.
+        """
+        if len(flow) == 0:
+            return
+        if flow.time[0] != self._second + 1:
+            raise EngineError(
+                f"the watch of entry {self.baseline.second} stands at {self._second} and was fed rows from "
+                f"{flow.time[0]}; it needs those from {self._second + 1}"
+            )
+        feed_rows(self._running, flow.spot_buy - flow.spot_sell, flow.perp_buy - flow.perp_sell)
+        self._second = int(flow.time[-1])
+
+    def copy(self) -> ExitWatch:
+        """A watch of its own that stands where this one does."""
+        other = ExitWatch.__new__(ExitWatch)
+        other.baseline, other._rules, other._baseline = self.baseline, self._rules, self._baseline
+        other._running, other._second = self._running.copy(), self._second
+        return other
 
     def step(self, row: FlowRow, decision: Decision) -> str | None:
         """Take in the next second; the name of the exit that holds at it, None where none does.

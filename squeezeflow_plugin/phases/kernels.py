@@ -438,6 +438,15 @@ def exit_row(baseline, running, rules, delta_spot, delta_perp, close, z_spot_15m
 
 
 @njit(cache=True)
+def feed_rows(running, delta_spot, delta_perp):
+    """Take in rows, float64[n], without judging them."""
+    for i in range(delta_spot.shape[0]):
+        running[X_ROWS] += 1.0
+        running[X_SPOT] += delta_spot[i]
+        running[X_PERP] += delta_perp[i]
+
+
+@njit(cache=True)
 def exit_rows(baseline, running, rules, delta_spot, delta_perp, close, z_spot_15m, z_perp_15m, context):
     """The same over rows, all arrays float64[n]; return (row, exit) of the first that holds, else (n, 0)."""
     for i in range(close.shape[0]):

@@ -1,0 +1,218 @@
+"""One asset, second by second, as it was known: closing records in, decisions and exits out.
+
+A revision changes rows that were scored already. The engine is then built anew and fed the rows its
+memory can reach, before the next second is stepped: that second stands on the corrected past, and what
+was decided before stays as it was. Exit watches are treated the same way; their sums up to the
+revision horizon can no longer change and are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from squeezeflow_plugin.bars.flow import AssetMarkets
+from squeezeflow_plugin.errors import EngineError
+from squeezeflow_plugin.features.flow import FlowRow
+from squeezeflow_plugin.phases.decision import Decision, FloatArray
+from squeezeflow_plugin.phases.engine import Engine
+from squeezeflow_plugin.phases.exits import Baseline, Exit, ExitWatch
+from squeezeflow_plugin.phases.layout import COLUMN_NAMES
+from squeezeflow_plugin.phases.params import Params
+from squeezeflow_plugin.provider.candles import MAX_CANDLES, candle_frame, candle_starts
+from squeezeflow_plugin.provider.closings import ClosedSecond
+from squeezeflow_plugin.provider.rows import CLOSING_SLACK_S, AssetRows
+
+CANDLE_S = 60
+
+
+@dataclass(frozen=True)
+class TimelineSpec:
+    """What a timeline needs to know beside its markets.
+
+    ``hold_rows`` is how many rows it keeps at least, ``horizon_s`` how long a bar can be revised.
+    """
+
+    params: Params
+    hold_rows: int
+    horizon_s: int
+
+    @property
+    def rerun_rows(self) -> int:
+        """How many rows are run again after a revision or a restart: the memory and the revisable ones."""
+        return self.params.warmup_rows + self.horizon_s
+
+
+def numbers_of(decision: Decision) -> FloatArray:
+    """float64[len(COLUMN_NAMES)]: the fields of a decision in the engine's order, flags as 0 and 1."""
+    return np.array([getattr(decision, name) for name in COLUMN_NAMES], dtype=np.float64)
+
+
+class AssetTimeline:
+    """Rows, engine, recent decisions and exit watches of one asset; ``first`` is its first second."""
+
+    def __init__(self, markets: AssetMarkets, spec: TimelineSpec, first: int) -> None:
+        hold = max(spec.hold_rows, spec.rerun_rows)
+        self.rows = AssetRows(markets, first, hold=hold, horizon_s=spec.horizon_s)
+        self._spec = spec
+        self._engine: Engine | None = None
+        self._baselines: dict[int, Baseline] = {}
+        self._awaited: dict[int, tuple[int, int]] = {}
+        self._watches: dict[int, _Watch] = {}
+        self._at_close: dict[int, FloatArray] = {}
+        self.exits: dict[int, Exit] = {}
+        """The first exit of each watched trade that has one, by the key given to ``watch``."""
+
+    @property
+    def next_second(self) -> int:
+        """The second that must come next."""
+        return self.rows.stop
+
+    def absorb(self, closed: ClosedSecond) -> None:
+        """Take a second in without a decision, as for history; only seconds that a watch waits for are scored."""
+        self._take(closed)
+        self._engine = None
+        if any(second == closed.second for second, _ in self._awaited.values()):
+            decision = self._score(closed.second)
+            if decision is not None:
+                self._begin_watches(decision)
+
+    def prime(self) -> None:
+        """Score every row held, once, after history was absorbed: for the candles of the past, and to be warm."""
+        first = self.rows.first_priced
+        if first is None:
+            return
+        self._engine = Engine(self._spec.params)
+        decided = self._engine.run(self.rows.flow(first, self.rows.stop))
+        for place in range(len(decided)):
+            self._remember(int(decided.second[place]), decided.values[:, place])
+
+    def push(self, closed: ClosedSecond) -> Decision | None:
+        """Take the next second in and decide it; None as long as the reference market has not traded.
+
+        Raises EngineError where the second does not follow or a row cannot be scored.
+        """
+        self._take(closed)
+        decision = self._score(closed.second)
+        if decision is None:
+            return None
+        row = self.rows.row(closed.second)
+        for key, watch in self._watches.items():
+            name = watch.step(self.rows, row, decision)
+            if name is not None:
+                self.exits.setdefault(key, Exit(closed.second, name))
+        if decision.event:
+            self._baselines[closed.second] = Baseline.of(decision)
+        self._begin_watches(decision)
+        self._remember(closed.second, numbers_of(decision))
+        return decision
+
+    def watch(self, key: int, event_second: int, direction: int) -> None:
+        """Watch the trade ``key`` that entered on the event of ``event_second``; again is a no-op.
+
+        An event still to come (history is being absorbed) is waited for. Raises EngineError where the
+        second is past and no event was decided at it: then only the records can tell.
+        """
+        if key in self._watches or key in self._awaited:
+            return
+        baseline = self._baselines.get(event_second)
+        if event_second >= self.next_second:
+            self._awaited[key] = (event_second, direction)
+        elif baseline is None or baseline.direction != direction:
+            raise EngineError(
+                f"{self.rows.markets.asset}: no entry event of direction {direction} was decided at second"
+                f" {event_second}, trade {key} cannot be watched before the records since then are read again"
+            )
+        else:
+            self._watches[key] = _Watch(baseline, self._spec)
+
+    def unwatch(self, keys: Iterable[int]) -> None:
+        """Forget trades that are closed."""
+        for key in keys:
+            self._watches.pop(key, None)
+            self._awaited.pop(key, None)
+            self.exits.pop(key, None)
+
+    @property
+    def watched(self) -> frozenset[int]:
+        return frozenset(self._watches) | frozenset(self._awaited)
+
+    def candles(self, seconds: int) -> pd.DataFrame:
+        """Candles of the rows held, the last one forming; see ``candle_frame``."""
+        first = self.rows.first_priced
+        first = self.rows.stop if first is None else first
+        if seconds == 1:
+            first = max(first, self.rows.stop - MAX_CANDLES)
+        return candle_frame(self.rows.values(first, self.rows.stop), first, seconds)
+
+    def decisions_at_close(self, starts: Iterable[int]) -> FloatArray:
+        """float64[len(COLUMN_NAMES), n]: what was decided last within each one-minute candle, NaN where nothing."""
+        nothing = np.full(len(COLUMN_NAMES), np.nan)
+        found = [self._at_close.get(start, nothing) for start in starts]
+        return np.stack(found, axis=1) if found else np.empty((len(COLUMN_NAMES), 0))
+
+    def _take(self, closed: ClosedSecond) -> None:
+        if closed.second != self.rows.stop:
+            raise EngineError(
+                f"{self.rows.markets.asset}: second {closed.second} was given, {self.rows.stop} comes next"
+            )
+        changed = self.rows.apply(closed.records)
+        if changed:
+            self._engine = None
+        for watch in self._watches.values():
+            watch.settle(self.rows)
+            if changed:
+                watch.forget_revisable()
+
+    def _score(self, second: int) -> Decision | None:
+        first = self.rows.first_priced
+        if first is None:
+            return None
+        if self._engine is None:
+            self._engine = Engine(self._spec.params)
+            self._engine.feed(self.rows.flow(max(first, second - self._spec.rerun_rows), second))
+        return self._engine.step(self.rows.row(second))
+
+    def _begin_watches(self, decision: Decision) -> None:
+        for key, (second, direction) in list(self._awaited.items()):
+            if second == decision.second:
+                del self._awaited[key]
+                self._watches[key] = _Watch(Baseline.of(decision, direction), self._spec)
+
+    def _remember(self, second: int, numbers: FloatArray) -> None:
+        """Keep the newest decision of each minute, and the baselines of the last hour."""
+        start = second - second % CANDLE_S
+        if start not in self._at_close:
+            oldest = start - MAX_CANDLES * CANDLE_S
+            self._at_close = {key: kept for key, kept in self._at_close.items() if key >= oldest}
+            self._baselines = {key: kept for key, kept in self._baselines.items() if key >= second - 3600}
+        self._at_close[start] = numbers
+
+
+class _Watch:
+    """An exit watch that survives revisions: one stands where no row can change any more, one at the newest."""
+
+    def __init__(self, baseline: Baseline, spec: TimelineSpec) -> None:
+        self._kept_s = spec.horizon_s + CLOSING_SLACK_S
+        self._settled = ExitWatch(baseline, spec.params)
+        self._newest: ExitWatch | None = None
+
+    def settle(self, rows: AssetRows) -> None:
+        """Take in for good what can no longer be revised."""
+        stop = rows.stop - self._kept_s
+        if stop > self._settled.second + 1:
+            self._settled.feed(rows.flow(self._settled.second + 1, stop))
+
+    def forget_revisable(self) -> None:
+        """A revision changed rows after the settled ones: they are taken in again at the next step."""
+        self._newest = None
+
+    def step(self, rows: AssetRows, row: FlowRow, decision: Decision) -> str | None:
+        """The exit that holds at the newest row, None where none does."""
+        if self._newest is None:
+            self._newest = self._settled.copy()
+        self._newest.feed(rows.flow(self._newest.second + 1, row.time))
+        return self._newest.step(row, decision)
