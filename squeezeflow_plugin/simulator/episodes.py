@@ -1,0 +1,189 @@
+"""Squeezes: what an episode adds to a market, second by second.
+
+Flows are in typical seconds (multiples of sigma, the root mean square of a class's signed volume of a second over the last hour),
+price drift in typical returns of a second, so that an episode looks the same to the method on a large and a small coin.
+For a squeeze of shorts (direction +1; a squeeze of longs has all signs mirrored), with R the second of its release:
+
+- build-up, 14 minutes: spot buys 0.16 a second, perpetuals sell as much, the price holds: S(15m) is about 134 sigma, z(15m)
+  about +-4.5 where the setup asks 2;
+- hold, until R: 0.10 a second each way, so that the setup stays (z(15m) about 3) and nothing is given back early;
+- release, 26 s: shorts cover 7 a second and are liquidated, the price runs 3 returns a second: within about 17 s the
+  perpetuals have given back more than 0.15 of the gap and z_r(5m) passes 2, the explosive confirmation;
+- then either the *reversal*, 84 s: spot sells 1.2 a second while perpetuals still buy (zE_spot near -6 when min_hold is over),
+  or the *break*: the price falls through the low of the half hour before within a minute.
+
+During build-up and hold the generator takes back each minute's chance flow and price move in the next minute.
+Nothing before R depends on R: a script whose R is named late changes no trade of an earlier second.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from squeezeflow_plugin.simulator.trades import FloatArray
+
+MINUTE_S = 60
+BUILD_S = 840
+RELEASE_S = 24
+REVERSAL_S = 84
+LENGTH_AFTER_RELEASE_S = 240
+
+_BUILD_FLOW = 0.16
+_HOLD_FLOW = 0.10
+_LIQUIDATION_CHANCE = 0.7
+_QUIET_BETWEEN_S = (1500, 5400)
+_HOLD_S = (120, 360)
+_BREAK_SHARE = 0.2
+
+
+class Ending(enum.Enum):
+    """How an episode ends, named after the exit that it leads to."""
+
+    FLOW_REVERSAL = "flow_reversal"
+    RANGE_BREAK = "range_break"
+
+
+@dataclass(frozen=True)
+class Push:
+    """What the script adds in one minute; all arrays have length 60, one entry a second.
+
+    ``flow_spot flow_perp`` in sigmas, ``drift`` in typical returns; ``tracked`` where chance is taken back;
+    ``liquidations`` the chance of a forced order, negative where longs are forced to sell.
+    """
+
+    flow_spot: FloatArray
+    flow_perp: FloatArray
+    drift: FloatArray
+    tracked: FloatArray
+    liquidations: FloatArray
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One squeeze: ``direction`` +1 of shorts, -1 of longs. ``build_start`` is a whole minute; ``release`` is the
+    epoch second at which it breaks loose, None while it waits to be told."""
+
+    direction: int
+    build_start: int
+    release: int | None
+    ending: Ending = Ending.FLOW_REVERSAL
+
+    @property
+    def stop(self) -> int | None:
+        """The first second that the episode leaves alone; None while it waits."""
+        return None if self.release is None else self.release + LENGTH_AFTER_RELEASE_S
+
+    def push(self, second: int) -> Push | None:
+        """What it adds to the minute that starts at ``second``; None where that is nothing.
+
+        >>> Episode(1, 600, 1500).push(660).flow_spot[0], Episode(-1, 600, 1500).push(1500).flow_perp[0]
+        (np.float64(0.16), np.float64(-9.0))
+        """
+        if second < self.build_start or (self.stop is not None and second >= self.stop):
+            return None
+        seconds = second + np.arange(MINUTE_S)
+        after = np.full(MINUTE_S, -1.0) if self.release is None else (seconds - self.release).astype(np.float64)
+        waiting = after < 0
+        backing = np.where(seconds < self.build_start + BUILD_S, _BUILD_FLOW, _HOLD_FLOW) * waiting
+        releasing = (after >= 0) & (after < RELEASE_S)
+        spot, perp, drift = self._aftermath(after)
+        return Push(
+            flow_spot=self.direction * (backing + 0.6 * releasing + spot),
+            flow_perp=self.direction * (-backing + 9.0 * releasing + perp),
+            drift=self.direction * (4.0 * releasing + drift),
+            tracked=waiting.astype(np.float64),
+            liquidations=self.direction * _LIQUIDATION_CHANCE * releasing,
+        )
+
+    def _aftermath(self, after: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Spot flow, perpetual flow and drift of a rising squeeze once the release is over."""
+        since = after - RELEASE_S
+        if self.ending is Ending.RANGE_BREAK:
+            falling = (since >= 34) & (since < 74)
+            calm = (since >= 0) & (since < 74)
+            return 0.2 * calm, 0.0 * calm, -4.5 * falling
+        reversing = (since >= 0) & (since < REVERSAL_S)
+        easing = (since >= 30) & (since < 150)
+        return -1.2 * reversing, 0.5 * reversing, -0.35 * easing
+
+
+@dataclass(frozen=True)
+class Script:
+    """The episodes of one asset, in order and apart from each other."""
+
+    episodes: tuple[Episode, ...] = ()
+
+    def push(self, second: int) -> Push | None:
+        """What the episodes add to the minute that starts at ``second``; None where that is nothing."""
+        for episode in reversed(self.episodes):
+            if episode.build_start <= second:
+                return episode.push(second)
+        return None
+
+    @property
+    def waiting(self) -> Episode | None:
+        """The episode that waits to be told; it is always the last one."""
+        last = self.episodes[-1] if self.episodes else None
+        return last if last is not None and last.release is None else None
+
+    def released(self, second: int) -> Script:
+        """The same script with the waiting episode released at ``second``; itself where none waits."""
+        waiting = self.waiting
+        if waiting is None:
+            return self
+        return Script((*self.episodes[:-1], replace(waiting, release=second)))
+
+    def followed(self, seed: int, key: int, until: int) -> Script:
+        """The same script with random episodes behind it, built up before ``until``; itself where one waits.
+
+        Each follows from (seed, asset, number of the episode) and the one before it.
+        """
+        episodes = list(self.episodes)
+        while episodes and (stop := episodes[-1].stop) is not None and stop < until:
+            following = _next_episode(seed, key, len(episodes), stop)
+            if following.build_start >= until:
+                break
+            episodes.append(following)
+        return Script(tuple(episodes)) if len(episodes) > len(self.episodes) else self
+
+
+def whole_minute(second: float) -> int:
+    """The start of the minute that holds ``second``.
+
+    >>> whole_minute(119.5)
+    60
+    """
+    return int(second // MINUTE_S) * MINUTE_S
+
+
+def _next_episode(seed: int, key: int, number: int, after: int) -> Episode:
+    rng = np.random.default_rng((seed, key, number, 0x5C21))
+    build_start = whole_minute(after + rng.uniform(*_QUIET_BETWEEN_S)) + MINUTE_S
+    release = build_start + BUILD_S + int(rng.uniform(*_HOLD_S))
+    direction = 1 if rng.random() < 0.5 else -1
+    ending = Ending.RANGE_BREAK if rng.random() < _BREAK_SHARE else Ending.FLOW_REVERSAL
+    return Episode(direction, build_start, release, ending)
+
+
+def free_script(seed: int, key: int, origin: int, until: int) -> Script:
+    """Episodes at random times all the way from ``origin``; the first builds up within 90 minutes.
+
+    >>> script = free_script(7, 1, 0, 86_400)
+    >>> len(script.episodes) > 5, {episode.direction for episode in script.episodes} == {1, -1}
+    (True, True)
+    """
+    return Script((_next_episode(seed, key, 0, origin),)).followed(seed, key, until)
+
+
+def waiting_script(seed: int, key: int, direction: int, ready_by: int) -> Script:
+    """One episode that is built up 6 to 11 minutes before ``ready_by`` and then waits to be released.
+
+    >>> waiting_script(7, 1, -1, 86_400).waiting.direction
+    -1
+    """
+    rng = np.random.default_rng((seed, key, 0x5C22))
+    build_start = whole_minute(ready_by - BUILD_S - rng.uniform(360, 660))
+    return Script((Episode(direction, build_start, None),))

@@ -1,0 +1,147 @@
+"""What each simulated asset is like: its two markets, their tick and lot sizes, their pace and their sizes.
+
+BTC is calibrated on two recordings of Binance's spot and USD-M markets (2024-08-08 and 2026-02-16, 5 to 11 minutes each);
+ETH and SOL are thinner markets of the same shape. Measured, recorded against generated (seed 7, one hour of BTC):
+
+CALIBRATION_TABLE
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from squeezeflow_plugin.errors import SimulatorError
+from squeezeflow_plugin.market import Instrument, MarketKind
+
+DEFAULT_ASSETS = ("BTC", "ETH", "SOL")
+_ASSET_NAME = re.compile(r"[A-Z0-9]{2,12}")
+
+
+@dataclass(frozen=True)
+class SizeMixture:
+    """Notional of a single fill in quote currency: a mixture of two lognormals, dust and real orders.
+
+    ``dust_share`` of the fills have the median ``dust_median``; ``*_spread`` are standard deviations of the logarithm.
+    """
+
+    dust_share: float
+    dust_median: float
+    dust_spread: float
+    median: float
+    spread: float
+
+
+@dataclass(frozen=True)
+class MarketProfile:
+    """One market: ``orders_per_s`` taker orders a second on average, each filled in 1 to 300 trades.
+
+    The number of trades n of an order has P(n >= k) = k^-``fill_tail``. One tick is 10^-``price_decimals`` in quote currency,
+    one lot 10^-``size_decimals`` in base units. ``last_id`` is the id of the trade before the first generated one.
+    """
+
+    instrument: Instrument
+    price_decimals: int
+    size_decimals: int
+    orders_per_s: float
+    fill_tail: float
+    sizes: SizeMixture
+    last_id: int
+
+    @property
+    def market(self) -> str:
+        return self.instrument.market
+
+    @property
+    def price_scale(self) -> int:
+        return int(10**self.price_decimals)
+
+    @property
+    def size_scale(self) -> int:
+        return int(10**self.size_decimals)
+
+
+@dataclass(frozen=True)
+class AssetProfile:
+    """One asset: ``volatility`` is the standard deviation of the log return of a second; ``basis`` the mean of
+    ln(perpetual / spot); ``key`` tells the random streams of assets apart."""
+
+    base: str
+    price: float
+    volatility: float
+    basis: float
+    spot: MarketProfile
+    perp: MarketProfile
+
+    @property
+    def key(self) -> int:
+        return zlib.crc32(self.base.encode())
+
+    @property
+    def markets(self) -> tuple[MarketProfile, MarketProfile]:
+        return (self.spot, self.perp)
+
+
+@dataclass(frozen=True)
+class _Traits:
+    """What differs between assets; the rest follows from it."""
+
+    price: float
+    volatility: float
+    decimals: tuple[int, int]
+    perp_decimals: tuple[int, int]
+    orders_per_s: tuple[float, float]
+    size_factor: float
+
+
+_KNOWN = {
+    "BTC": _Traits(65_000.0, 0.9e-4, (2, 5), (1, 3), (9.0, 13.0), 1.0),
+    "ETH": _Traits(2_600.0, 1.1e-4, (2, 4), (2, 3), (6.0, 9.0), 0.6),
+    "SOL": _Traits(150.0, 1.3e-4, (2, 3), (2, 2), (4.0, 7.0), 0.35),
+}
+
+
+def _generic(base: str) -> _Traits:
+    """A small coin that is the same each time for the same name, between 0.2 and 20 quote units."""
+    price = 0.2 * 100.0 ** ((zlib.crc32(base.encode()) % 1000) / 1000.0)
+    return _Traits(round(price, 4), 1.5e-4, (4, 1), (4, 0), (2.0, 3.5), 0.15)
+
+
+def asset_profile(base: str) -> AssetProfile:
+    """The profile of an asset quoted in USDT.
+
+    Raises SimulatorError where the name is not 2 to 12 capital letters or digits.
+
+    >>> asset_profile("BTC").perp.market
+    'BINANCE_FUTURES:btcusdt'
+    """
+    if not _ASSET_NAME.fullmatch(base):
+        raise SimulatorError(f"asset must be 2 to 12 capital letters or digits, was {base!r}; nothing is simulated")
+    traits = _KNOWN.get(base) or _generic(base)
+    symbol, factor = f"{base}USDT", traits.size_factor
+    spot = MarketProfile(
+        Instrument(f"BINANCE:{symbol.lower()}", symbol, MarketKind.SPOT, base, "USDT", "USDT"),
+        *traits.decimals,
+        traits.orders_per_s[0],
+        1.3,
+        SizeMixture(0.60, 9.0, 0.9, 1_100.0 * factor, 1.5),
+        4_000_000_000,
+    )
+    perp = MarketProfile(
+        Instrument(f"BINANCE_FUTURES:{symbol.lower()}", symbol, MarketKind.PERP, base, "USDT", "USDT"),
+        *traits.perp_decimals,
+        traits.orders_per_s[1],
+        1.2,
+        SizeMixture(0.40, 170.0, 0.7, 4_500.0 * factor, 1.6),
+        7_000_000_000,
+    )
+    return AssetProfile(base, traits.price, traits.volatility, -2e-4, spot, perp)
+
+
+def asset_profiles(bases: Sequence[str]) -> tuple[AssetProfile, ...]:
+    """The profiles of several assets; SimulatorError where there is none or one is named twice."""
+    if not bases or len(set(bases)) != len(bases):
+        raise SimulatorError(f"assets must be a list without repetitions, was {list(bases)!r}; nothing is simulated")
+    return tuple(asset_profile(base) for base in bases)
