@@ -1,6 +1,6 @@
 """The embedded store between real processes: a reader beside the writer, and a writer that is killed.
 
-The writer is this file run as a program, ``python test_store_processes.py PATH FIRST_SECOND COUNT``: it appends
+The writer is this file run as a program with PATH FIRST_SECOND COUNT: it appends
 a record a turn and says each second it was promised.
 """
 

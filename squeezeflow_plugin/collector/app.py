@@ -1,0 +1,274 @@
+"""The collector: exchanges in, closing records out. An aggr-server-compatible collector, written here.
+
+    connections -> journal -> closer -> queue -> store
+
+Trades are journalled before anything is made of them; seconds are closed at their deadline whatever the
+store does; records go to the store in order from a thread of their own. After any stop, a kill included,
+the next start takes up the stored records and the journal: no closed bar is lost, the seconds in between
+are closed as uncovered, and late trades go on revising.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Coroutine, Iterable
+from contextlib import ExitStack
+from typing import Any, TypeVar
+
+import aiohttp
+
+from squeezeflow_plugin.bars.closing import Closer
+from squeezeflow_plugin.clock import Clock, SystemClock
+from squeezeflow_plugin.collector.instruments import open_markets
+from squeezeflow_plugin.collector.intake import Intake
+from squeezeflow_plugin.collector.selection import select_markets
+from squeezeflow_plugin.collector.stats import Stats, Tally, write_stats
+from squeezeflow_plugin.collector.storing import StoreQueue
+from squeezeflow_plugin.errors import JournalError, SettingsError
+from squeezeflow_plugin.feeds import registry
+from squeezeflow_plugin.feeds.adapter import ExchangeAdapter
+from squeezeflow_plugin.feeds.connection import FeedConnection
+from squeezeflow_plugin.journal.journal import TradeJournal
+from squeezeflow_plugin.market import NS_PER_SECOND, ClosingRecord, Instrument
+from squeezeflow_plugin.settings import Settings
+from squeezeflow_plugin.store.contract import BarStore
+from squeezeflow_plugin.store.embedded import EmbeddedBarStore
+
+_LOG = logging.getLogger(__name__)
+LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
+_LOOK_AGAIN_NS = NS_PER_SECOND // 10  # the deadline moves with the exchanges' offsets
+_CAPACITY = 7200
+_SYNC_SECONDS = 5
+_HEARTBEAT_SECONDS = 60
+_NO_MARKETS_PAUSE_S = 10.0
+_T = TypeVar("_T")
+
+
+def run_collector(settings: Settings) -> int:
+    """Collect until SIGTERM or SIGINT; returns 0 after a clean stop.
+
+    Raises a SqueezeFlowError that says in one sentence why collecting is not possible.
+    """
+    logging.basicConfig(level=settings.log_level, format=LOG_FORMAT)
+    return asyncio.run(_collect_until_stopped(settings, SystemClock()))
+
+
+async def _collect_until_stopped(settings: Settings, clock: Clock) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    with ExitStack() as stack:
+        store = EmbeddedBarStore(settings.store_path)
+        stack.callback(store.close)
+        journal = stack.enter_context(TradeJournal(settings.journal_dir))
+        await Collector(settings, clock, store, journal).run(stop)
+    return 0
+
+
+class Collector:
+    """One collector over its store and journal, both of which the caller opens and closes."""
+
+    def __init__(self, settings: Settings, clock: Clock, store: BarStore, journal: TradeJournal) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._store = store
+        self._journal = journal
+        self._tally = Tally()
+        self._queue = StoreQueue(store, _CAPACITY, self._on_stored, self._on_store_failed)
+        self._connections: list[FeedConnection] = []
+        self._closer: Closer | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Collect until ``stop`` is set, then let the store take what is closed and return.
+
+        Raises SettingsError where no market fits the settings, StoreError where the store cannot be used
+        any more.
+        """
+        adapters = [registry.adapter(n, self._settings.endpoints.get(n)) for n in self._settings.exchanges]
+        instruments = await _unless(stop, self._choose_markets(adapters))
+        if instruments is None:
+            return
+        self._store.put_instruments(instruments)
+        closer = self._closer = self._make_closer(instruments)
+        self._recover(closer)
+        intake = Intake(closer, self._journal, self._tally)
+        self._connections = [
+            FeedConnection(plan, a, self._clock, intake, silence_limit_s=self._settings.silence_limit_s)
+            for a in adapters
+            for plan in a.plan([i for i in instruments if i.exchange == a.name])
+        ]
+        _LOG.info("collecting %d markets on %d connections", len(instruments), len(self._connections))
+        work: list[Coroutine[Any, Any, None]] = [self._close_seconds(closer), self._keep_house(closer)]
+        work += [connection.run() for connection in self._connections]
+        await self._run_until(stop, work)
+        self._write_stats(closer)
+        _LOG.info("stopped after second %s", closer.last_second)
+
+    async def _run_until(self, stop: asyncio.Event, work: Iterable[Coroutine[Any, Any, None]]) -> None:
+        """Run the work beside the store queue until ``stop`` or a failure; in the end the queue runs dry."""
+        storing = asyncio.create_task(self._queue.run())
+        stopping = asyncio.create_task(stop.wait())
+        tasks = [asyncio.create_task(each) for each in work]
+        try:
+            done, _ = await asyncio.wait((stopping, storing, *tasks), return_when=asyncio.FIRST_COMPLETED)
+            _LOG.info("stopping: %d records wait for the store", len(self._queue))
+        finally:
+            for task in (stopping, *tasks):
+                task.cancel()
+            await asyncio.gather(stopping, *tasks, return_exceptions=True)
+            await self._queue.stop()
+            await asyncio.gather(storing, return_exceptions=True)
+        for task in (*done, storing):
+            task.result()  # raises what it failed with
+
+    async def _choose_markets(self, adapters: list[ExchangeAdapter]) -> tuple[Instrument, ...]:
+        remembered = self._store.instruments()
+        async with aiohttp.ClientSession() as session:
+            while True:
+                answers = await asyncio.gather(*(open_markets(a, remembered, session) for a in adapters))
+                if any(answers):
+                    break
+                _LOG.error("no exchange says what its markets are; trying again in %g s", _NO_MARKETS_PAUSE_S)
+                await asyncio.sleep(_NO_MARKETS_PAUSE_S)
+        known = {adapter.name: answer for adapter, answer in zip(adapters, answers, strict=True)}
+        selection = select_markets(known, self._settings.assets, self._settings.quotes)
+        for note in selection.notes:
+            _LOG.info("markets: %s", note)
+        for gap in selection.gaps:
+            _LOG.warning("markets: %s", gap)
+        if not selection.instruments:
+            raise SettingsError(
+                f"none of the assets {', '.join(self._settings.assets)} has a market on"
+                f" {', '.join(self._settings.exchanges)} in {', '.join(self._settings.quotes)};"
+                " nothing is collected"
+            )
+        for instrument in selection.instruments:
+            _LOG.info("markets: %s %s %s", instrument.market, instrument.kind.value, instrument.base)
+        return selection.instruments
+
+    def _make_closer(self, instruments: Iterable[Instrument]) -> Closer:
+        return Closer(
+            self._settings.collector,
+            [instrument.market for instrument in instruments],
+            started_ns=self._clock.now_ns(),
+            watermark_ms=self._settings.watermark_ms,
+            horizon_s=self._settings.revision_horizon_s,
+            silence_limit_s=self._settings.silence_limit_s,
+        )
+
+    def _recover(self, closer: Closer) -> None:
+        """Go on after the last stored second, with the journal's trades; or begin where the settings say."""
+        name = self._settings.collector
+        last = self._store.last_second(name)
+        if last is None:
+            if self._settings.first_second:
+                closer.builder.begin(self._settings.first_second)
+            return
+        first = last - self._settings.revision_horizon_s + 1
+        closer.resume(self._store.records(first, last + 1, [name]), self._journal.replay(first))
+        for damage in self._journal.damages:
+            _LOG.error("journal: %s", damage)
+        if self._journal.torn_bytes:
+            _LOG.warning("journal: an unfinished append of %d bytes was cut off", self._journal.torn_bytes)
+        behind_s = self._clock.now_ns() // NS_PER_SECOND - last
+        _LOG.info("recovered: goes on after second %d, %d s behind the clock", last, behind_s)
+
+    async def _close_seconds(self, closer: Closer) -> None:
+        while True:
+            now_ns, due_ns = self._clock.now_ns(), closer.due_local_ns()
+            if now_ns < due_ns:
+                await self._clock.wait_until(min(due_ns, now_ns + _LOOK_AGAIN_NS))
+                continue
+            record = closer.close(now_ns)
+            self._tally.bars += len(record.bars)
+            self._tally.revisions += len(record.revisions)
+            self._tally.covered = len(record.covered)
+            for refused in closer.take_refused():
+                _LOG.warning("trades not merged: %s", refused)
+            await self._queue.put(record)
+            await asyncio.sleep(0)  # hours may have to be closed one after the other; the feeds come first
+
+    async def _keep_house(self, closer: Closer) -> None:
+        """Once a second the statistics, every few the journal on disk, every minute the heartbeat."""
+        turn = 0
+        before = self._snapshot(closer)
+        while True:
+            await self._clock.wait_until(self._clock.now_ns() + NS_PER_SECOND)
+            turn += 1
+            self._write_stats(closer)
+            if turn % _SYNC_SECONDS == 0:
+                await self._keep_journal(prune=turn % _HEARTBEAT_SECONDS == 0)
+            if turn % _HEARTBEAT_SECONDS == 0:
+                now = self._snapshot(closer)
+                _heartbeat(before, now)
+                before = now
+
+    async def _keep_journal(self, *, prune: bool) -> None:
+        try:
+            self._journal.sync()
+            # Nothing is given up while records wait: a restart would need the trades again.
+            if prune and not len(self._queue):
+                oldest_ns = self._clock.now_ns() - int(self._settings.journal_hours * 3600 * NS_PER_SECOND)
+                await asyncio.to_thread(self._journal.prune, oldest_ns // NS_PER_SECOND)
+        except JournalError as error:
+            self._tally.journal_failures += 1
+            _LOG.error("journal: %s", error)
+
+    def _snapshot(self, closer: Closer) -> Stats:
+        return self._tally.snapshot(
+            collector=self._settings.collector,
+            last_second=closer.last_second,
+            markets=len(closer.ledger.markets),
+            counts=closer.builder.counts,
+            reconnects=sum(max(each.stats.opened - 1, 0) for each in self._connections),
+            pending_records=len(self._queue),
+            offsets_ns=closer.offsets.skews_ns(),
+            skew_ns=closer.offsets.market_offset_ns(),
+        )
+
+    def _write_stats(self, closer: Closer) -> None:
+        try:
+            write_stats(self._settings.run_dir / "collector.json", self._snapshot(closer))
+        except OSError as error:
+            _LOG.error("statistics cannot be written: %s", error)
+
+    def _on_stored(self, records: tuple[ClosingRecord, ...]) -> None:
+        assert self._closer is not None  # noqa: S101 - records come from it; narrows the type
+        now_ns = self._closer.offsets.market_ns(self._clock.now_ns())
+        for record in records:
+            self._tally.stored((now_ns - (record.second + 1) * NS_PER_SECOND) / 1e6)
+
+    def _on_store_failed(self) -> None:
+        self._tally.store_failures += 1
+
+
+def _heartbeat(before: Stats, now: Stats) -> None:
+    delay = "no" if now.closing_delay_ms is None else "{} (at most {}) ms".format(*now.closing_delay_ms)
+    _LOG.info(
+        "1s flow: second %s closed, %d of %d markets covered; in the last minute %d trades, %d bars,"
+        " %d revisions; %s from a second's end to the store, clock skew %s ms, %d records wait",
+        now.last_second,
+        now.covered,
+        now.markets,
+        now.trades_received - before.trades_received,
+        now.bars - before.bars,
+        now.revisions - before.revisions,
+        delay,
+        now.skew_ms,
+        now.pending_records,
+    )
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, _T]) -> _T | None:
+    """The work's result; None where ``stop`` came first."""
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        for task in (working, stopping):
+            task.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)

@@ -1,0 +1,115 @@
+"""What the collector counted, as one small file for whoever watches it."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter, deque
+from pathlib import Path
+
+import msgspec
+
+from squeezeflow_plugin.bars.builder import Counts
+
+_DELAYS = 60
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True):
+    """Totals since the start of the process, and the state now.
+
+    ``trades_received`` by the connections; ``bars`` and ``revisions`` of closed records; ``late`` trades that
+    came after their second's close, ``duplicates`` repeated deliveries, ``beyond_horizon`` and ``ahead``
+    trades that were not merged; ``rejected`` unreadable frames by reason. ``closing_delay_ms`` are the median
+    and the largest of the last minute's time from a second's end in market time to its stored record;
+    ``offsets_ms`` each exchange's receive minus exchange time at its smallest, ``skew_ms`` their median.
+    """
+
+    collector: str
+    last_second: int | None
+    markets: int
+    covered: int
+    trades_received: int
+    bars: int
+    revisions: int
+    late: int
+    duplicates: int
+    conflicts: int
+    beyond_horizon: int
+    ahead: int
+    rejected_frames: int
+    rejected: dict[str, int]
+    reconnects: int
+    pending_records: int
+    journal_failures: int
+    store_failures: int
+    closing_delay_ms: tuple[float, float] | None
+    offsets_ms: dict[str, float]
+    skew_ms: float | None
+
+
+class Tally:
+    """The running counts behind ``Stats``; only the event loop touches them."""
+
+    def __init__(self) -> None:
+        self.trades_received = 0
+        self.bars = 0
+        self.revisions = 0
+        self.covered = 0
+        self.journal_failures = 0
+        self.store_failures = 0
+        self.rejected: Counter[str] = Counter()
+        self._delays_ms: deque[float] = deque(maxlen=_DELAYS)
+
+    def stored(self, delay_ms: float) -> None:
+        """A record is stored, that long after its second's end in market time."""
+        self._delays_ms.append(delay_ms)
+
+    def closing_delay_ms(self) -> tuple[float, float] | None:
+        """Median and largest of the last minute; None before the first."""
+        if not self._delays_ms:
+            return None
+        return round(statistics.median(self._delays_ms), 1), round(max(self._delays_ms), 1)
+
+    def snapshot(
+        self,
+        *,
+        collector: str,
+        last_second: int | None,
+        markets: int,
+        counts: Counts,
+        reconnects: int,
+        pending_records: int,
+        offsets_ns: dict[str, int],
+        skew_ns: int | None,
+    ) -> Stats:
+        """The totals together with what others know."""
+        return Stats(
+            collector=collector,
+            last_second=last_second,
+            markets=markets,
+            covered=self.covered,
+            trades_received=self.trades_received,
+            bars=self.bars,
+            revisions=self.revisions,
+            late=counts.late,
+            duplicates=counts.duplicates,
+            conflicts=counts.conflicts,
+            beyond_horizon=counts.beyond_horizon,
+            ahead=counts.ahead,
+            rejected_frames=self.rejected.total(),
+            rejected=dict(self.rejected.most_common()),
+            reconnects=reconnects,
+            pending_records=pending_records,
+            journal_failures=self.journal_failures,
+            store_failures=self.store_failures,
+            closing_delay_ms=self.closing_delay_ms(),
+            offsets_ms={name: offset / 1e6 for name, offset in offsets_ns.items()},
+            skew_ms=None if skew_ns is None else skew_ns / 1e6,
+        )
+
+
+def write_stats(path: Path, stats: Stats) -> None:
+    """Replace the file in one step, so that a reader finds it whole. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(stats)))
+    temporary.replace(path)
