@@ -1,1 +1,1 @@
-"""One pure adapter an exchange; the registry finds them by itself."""
+"""One module an exchange. A module that holds ``ADAPTER`` is found by the registry; none imports another."""

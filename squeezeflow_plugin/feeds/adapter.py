@@ -1,0 +1,165 @@
+"""What an exchange must say about itself: the contract between the pure adapters and the one socket.
+
+An adapter opens nothing and asks no clock. It names the REST requests that describe its markets, reads
+their answers, plans the websocket connections, and reads frames. ``connection.py`` owns the socket,
+stamps the receive time and carries out what a parsed frame asks for.
+
+Adding an exchange takes one module in ``exchanges/`` that holds ``ADAPTER = <class>`` and one file in
+``tests/frames/`` with frames and what they must yield.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+import msgspec
+
+from squeezeflow_plugin.errors import UnknownInstrumentError
+from squeezeflow_plugin.market import Instrument, Trade
+
+
+class RestRequest(msgspec.Struct, frozen=True):
+    """One HTTP request that an adapter wants answered. ``body`` is sent as JSON where it is not empty."""
+
+    method: str
+    url: str
+    params: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+class Subscription(msgspec.Struct, frozen=True):
+    """One control frame, and the markets whose trades it asks for (none for e.g. liquidations alone)."""
+
+    text: str
+    markets: tuple[str, ...] = ()
+
+
+class StreamPlan(msgspec.Struct, frozen=True):
+    """One websocket connection: where to, what to send, what it carries.
+
+    ``markets`` are those whose *trades* ride on the connection, so that its state is their coverage; it
+    is empty where only liquidations do, because hours without one are normal. ``subscribe`` frames go out
+    ``control_interval_s`` apart. ``ping`` is a text the exchange wants every ``ping_interval_s`` seconds
+    (websocket pings are answered and sent regardless); empty where it wants none.
+    """
+
+    exchange: str
+    url: str
+    instruments: tuple[Instrument, ...]
+    markets: tuple[str, ...]
+    subscribe: tuple[Subscription, ...]
+    control_interval_s: float = 0.0
+    ping: str = ""
+    ping_interval_s: float = 20.0
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """The exchange will not serve these markets, in its own words."""
+
+    markets: tuple[str, ...]
+    reason: str
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """A trade that is deliberately not counted, and why; its id still belongs to the exchange's sequence."""
+
+    market: str
+    trade_id: str
+    reason: str
+
+
+class Parsed(msgspec.Struct, frozen=True, gc=False):
+    """Everything one frame said.
+
+    ``trades`` are to be counted. ``aggregates`` are the exchange's own sums of trades; they are never
+    counted beside the trades of their market. ``left_out`` are trades that are not counted by design,
+    ``rejected`` names items of an otherwise good frame that cannot be read. ``subscribed`` are markets whose
+    subscription is acknowledged, ``refused`` those that are not served. ``replies`` must be sent back at once
+    (e.g. a pong), ``close`` is why the exchange wants the connection to be opened anew, and ``other`` names
+    the kind of a frame that carries nothing for us.
+    """
+
+    trades: tuple[Trade, ...] = ()
+    aggregates: tuple[Trade, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    rejected: tuple[str, ...] = ()
+    subscribed: tuple[str, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    replies: tuple[str, ...] = ()
+    close: str = ""
+    other: str = ""
+
+
+class FrameParser(Protocol):
+    """Reads the frames of one connection, in the order they came.
+
+    It is made anew for each opened connection, so it may remember what earlier frames of the same
+    connection said (channel numbers, a replayed first frame); it knows the plan, where there is one.
+    """
+
+    def parse(self, frame: str | bytes, received_ns: int) -> Parsed:
+        """What the frame says. ``received_ns`` is the local receive time, 0 where unknown.
+
+        Raises FeedProtocolError, and nothing else, for a frame that cannot be read.
+        """
+        ...
+
+
+class ExchangeAdapter(Protocol):
+    """One exchange. Adapters hold no state besides their base URLs; ``session`` makes what does."""
+
+    name: str
+    """aggr-server's name of the exchange, the part of a market before the colon."""
+    time_unit_ns: int
+    """Resolution of the exchange's trade time in nanoseconds."""
+    contiguous_ids: bool
+    """Whether trade ids of a market are integers that follow each other without gaps."""
+
+    def instrument_requests(self, markets: Collection[str] = ()) -> tuple[RestRequest, ...]:
+        """The requests that describe these markets; those that describe all where none is named."""
+        ...
+
+    def parse_instruments(self, body: bytes, request: RestRequest) -> tuple[Instrument, ...]:
+        """The markets that are open for trading, from the answer to one of those requests.
+
+        Raises FeedProtocolError for an answer that cannot be read.
+        """
+        ...
+
+    def plan(self, instruments: Sequence[Instrument]) -> tuple[StreamPlan, ...]:
+        """The connections that carry the trades and liquidations of these markets."""
+        ...
+
+    def session(self, plan: StreamPlan | None = None) -> FrameParser:
+        """A reader for one connection that follows the plan, or for recorded frames where None."""
+        ...
+
+    def parse(self, frame: str | bytes, received_ns: int) -> Parsed:
+        """As ``session().parse``, for a frame that stands alone."""
+        ...
+
+
+def choose(
+    instruments: Sequence[Instrument], markets: Sequence[str]
+) -> tuple[tuple[Instrument, ...], tuple[UnknownInstrumentError, ...]]:
+    """The instruments of these markets in the order asked, and one error for each that does not exist.
+
+    >>> from squeezeflow_plugin.market import MarketKind
+    >>> known = [Instrument("BINANCE:btcusdt", "BTCUSDT", MarketKind.SPOT, "BTC", "USDT", "USDT")]
+    >>> found, unknown = choose(known, ["BINANCE:btcusdt", "BINANCE:btcusd"])
+    >>> [i.symbol for i in found], [str(e) for e in unknown]
+    (['BTCUSDT'], ['BINANCE:btcusd is not open for trading on BINANCE (1 markets are); it is left out'])
+    """
+    by_market = {instrument.market: instrument for instrument in instruments}
+    found = tuple(by_market[market] for market in markets if market in by_market)
+    unknown = tuple(
+        UnknownInstrumentError(
+            f"{market} is not open for trading on {market.partition(':')[0]} "
+            f"({len(by_market)} markets are); it is left out"
+        )
+        for market in markets
+        if market not in by_market
+    )
+    return found, unknown

@@ -1,0 +1,183 @@
+"""Recorded frames to trades, offline: ``squeezeflow parse``.
+
+A recording is a JSON-lines file, plain or gzipped; a row holds ``raw`` (text) or ``raw_b64`` (binary frame,
+base64) and, where it is known, ``recv_ns`` or ``recv_ts`` (seconds). The file is read twice: the first
+pass finds the markets whose single trades are recorded, so that the second can leave out the
+exchange's aggregates of the same trades wherever in the file they stand.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+import msgspec
+
+from squeezeflow_plugin.errors import FeedProtocolError, FrameError
+from squeezeflow_plugin.feeds.adapter import FrameParser, Parsed
+from squeezeflow_plugin.feeds.registry import adapter
+from squeezeflow_plugin.market import NS_PER_SECOND, Side, Trade
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One line of a recording; other columns are not looked at."""
+
+    raw: str | None = None
+    raw_b64: str | None = None
+    recv_ns: int | None = None
+    recv_ts: float | None = None
+
+    @property
+    def frame(self) -> str | bytes:
+        """The frame as it came; ValueError where there is none."""
+        if self.raw is not None:
+            return self.raw
+        if self.raw_b64 is None:
+            raise ValueError("has neither raw nor raw_b64")
+        return base64.b64decode(self.raw_b64, validate=True)
+
+    @property
+    def received_ns(self) -> int:
+        """Local receive time, 0 where it was not recorded."""
+        if self.recv_ns is not None:
+            return self.recv_ns
+        return round(self.recv_ts * NS_PER_SECOND) if self.recv_ts is not None else 0
+
+
+class Frame(NamedTuple):
+    """A recorded frame and its local receive time, 0 where it was not recorded."""
+
+    frame: str | bytes
+    received_ns: int
+
+
+class TradeLine(msgspec.Struct, frozen=True):
+    """One line of the output; ``line`` is the frame's, counted from 0."""
+
+    line: int
+    market: str
+    exchange_ns: int
+    trade_id: str
+    price: float
+    size: float
+    quote: float
+    side: str
+    count: int
+    liquidation: bool
+
+
+class Summary(msgspec.Struct):
+    """What became of the frames; ``left_out`` by reason, ``other`` by kind of frame."""
+
+    frames: int = 0
+    trades: int = 0
+    rejected: int = 0
+    left_out: Counter[str] = msgspec.field(default_factory=Counter)
+    other: Counter[str] = msgspec.field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        details = [f"{n} left out ({reason})" for reason, n in sorted(self.left_out.items())]
+        details += [f"{n} other ({kind})" for kind, n in sorted(self.other.items())]
+        return ", ".join([f"{self.frames} frames: {self.trades} trades, {self.rejected} rejected", *details])
+
+
+class Reading(NamedTuple):
+    """A frame's line number and what it said, or why it cannot be read."""
+
+    line: int
+    parsed: Parsed | FeedProtocolError
+
+
+_row = msgspec.json.Decoder(Row).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def parse_file(exchange: str, path: Path | str, out: TextIO, err: TextIO | None = None) -> Summary:
+    """Write the trades of a recording to ``out``, rejections (one a line) and a summary to ``err`` (stderr).
+
+    Raises SettingsError for an unknown exchange, and FrameError naming file and line where the file is
+    not a recording; nothing is written then.
+    """
+    err = err or sys.stderr
+    path = Path(path)
+    exchange_adapter = adapter(exchange)
+    single = _singly_recorded(path, exchange_adapter.session())
+    summary = Summary()
+    for line, parsed in _read(path, exchange_adapter.session()):
+        summary.frames += 1
+        if isinstance(parsed, FeedProtocolError):
+            _report(err, summary, path, line, str(parsed))
+            continue
+        for reason in (*parsed.rejected, *(refusal.reason for refusal in parsed.refused)):
+            _report(err, summary, path, line, reason)
+        counted = [aggregate for aggregate in parsed.aggregates if aggregate.market not in single]
+        out.writelines(_line(line, trade) for trade in (*parsed.trades, *counted))
+        summary.trades += len(parsed.trades) + len(counted)
+        if beside := len(parsed.aggregates) - len(counted):
+            summary.left_out["aggregate beside the market's trades"] += beside
+        summary.left_out.update(item.reason for item in parsed.left_out)
+        if parsed.other:
+            summary.other[parsed.other] += 1
+    err.write(f"{path}: {summary}\n")
+    return summary
+
+
+def _singly_recorded(path: Path, session: FrameParser) -> set[str]:
+    """The markets whose single trades are in the recording."""
+    markets: set[str] = set()
+    for _, parsed in _read(path, session):
+        if isinstance(parsed, Parsed):
+            markets.update(trade.market for trade in parsed.trades if not trade.liquidation)
+            markets.update(item.market for item in parsed.left_out)
+    return markets
+
+
+def _report(err: TextIO, summary: Summary, path: Path, line: int, reason: str) -> None:
+    summary.rejected += 1
+    err.write(f"{path}:{line}: {reason}\n")
+
+
+def _line(line: int, trade: Trade) -> str:
+    row = TradeLine(
+        line,
+        trade.market,
+        trade.exchange_ns,
+        trade.trade_id,
+        trade.price,
+        trade.size,
+        trade.quote,
+        "buy" if trade.side == Side.BUY else "sell",
+        trade.count,
+        trade.liquidation,
+    )
+    return _encode(row).decode() + "\n"
+
+
+def _read(path: Path, session: FrameParser) -> Iterator[Reading]:
+    for line, (frame, received_ns) in _rows(path):
+        try:
+            yield Reading(line, session.parse(frame, received_ns))
+        except FeedProtocolError as error:
+            yield Reading(line, error)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Frame]]:
+    """Lines of the file from 0, empty ones passed over; FrameError names file and line."""
+    line = 0
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            for text in file:
+                if text.strip():
+                    row = _row(text)
+                    yield line, Frame(row.frame, row.received_ns)
+                line += 1  # by hand, because what fails may be the reading of the next line
+    except (OSError, EOFError, zlib.error) as error:
+        raise FrameError(f"{path}:{line}: the file cannot be read: {error}; nothing more is read") from error
+    except (msgspec.DecodeError, ValueError) as error:
+        raise FrameError(f"{path}:{line}: no row of a recording: {error}; nothing more is read") from error

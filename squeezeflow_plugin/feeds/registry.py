@@ -1,0 +1,60 @@
+"""Finds the exchanges: every module of ``exchanges/`` that holds ``ADAPTER`` is one.
+
+>>> "BINANCE" in names()
+True
+>>> adapter("BINANCE").name
+'BINANCE'
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Protocol
+
+from squeezeflow_plugin.errors import SettingsError
+from squeezeflow_plugin.feeds import exchanges
+from squeezeflow_plugin.feeds.adapter import ExchangeAdapter
+from squeezeflow_plugin.settings import Endpoint
+
+
+class AdapterClass(Protocol):
+    """What ``ADAPTER`` is: a class named after its exchange, made with base URLs that may stand in."""
+
+    name: str
+
+    def __call__(self, rest_url: str | None = None, ws_url: str | None = None) -> ExchangeAdapter: ...
+
+
+@functools.cache
+def found() -> Mapping[str, AdapterClass]:
+    """Exchange name to adapter class, by name."""
+    classes: dict[str, AdapterClass] = {}
+    for module in pkgutil.iter_modules(exchanges.__path__):
+        adapter_class = importlib.import_module(f"{exchanges.__name__}.{module.name}").ADAPTER
+        if adapter_class.name in classes:
+            raise SettingsError(
+                f"two modules of {exchanges.__name__} call themselves {adapter_class.name}, the second is "
+                f"{module.name}; nothing is started"
+            )
+        classes[adapter_class.name] = adapter_class
+    return MappingProxyType(dict(sorted(classes.items())))
+
+
+def names() -> tuple[str, ...]:
+    """The exchanges there are, sorted."""
+    return tuple(found())
+
+
+def adapter(name: str, endpoint: Endpoint | None = None) -> ExchangeAdapter:
+    """The exchange's adapter, with base URLs replaced where an endpoint gives them.
+
+    Raises SettingsError for a name that is not there.
+    """
+    if name not in found():
+        raise SettingsError(f"unknown exchange {name!r}; known are {', '.join(names())}")
+    endpoint = endpoint or Endpoint()
+    return found()[name](rest_url=endpoint.rest, ws_url=endpoint.ws)
