@@ -111,6 +111,7 @@ class BarBuilder:
         self._late: dict[Key, list[Trade]] = {}
         self._reissue: set[Key] = set()
         self._frozen: set[Key] = set()
+        self._newest: dict[str, Trade] = {}
         self._refused: dict[tuple[str, Outcome], Refused] = {}
         self._totals = dict.fromkeys(("new", "late", "duplicates", "conflicts", "beyond_horizon", "ahead"), 0)
 
@@ -148,24 +149,24 @@ class BarBuilder:
 
     def add(self, trade: Trade) -> Outcome:
         second = trade.exchange_ns // NS_PER_SECOND
+        self._newest[trade.market] = trade
         if self._closed < second <= self._until:
-            try:
-                self._open[second][trade.market].append(trade)
-            except KeyError:
-                self._open.setdefault(second, {}).setdefault(trade.market, []).append(trade)
+            self._open.setdefault(second, {}).setdefault(trade.market, []).append(trade)
             return Outcome.NEW
         return self._add_unusual(trade, second)
 
     def add_all(self, trades: Iterable[Trade]) -> None:
         """``add`` each; the loop of the hot path, without the answers."""
-        closed, until, open_ = self._closed, self._until, self._open
+        closed, until, open_, newest = self._closed, self._until, self._open, self._newest
         for trade in trades:
             second = trade.exchange_ns // NS_PER_SECOND
+            market = trade.market
+            newest[market] = trade
             if closed < second <= until:
                 try:
-                    open_[second][trade.market].append(trade)
+                    open_[second][market].append(trade)
                 except KeyError:
-                    open_.setdefault(second, {}).setdefault(trade.market, []).append(trade)
+                    open_.setdefault(second, {}).setdefault(market, []).append(trade)
             else:
                 self._add_unusual(trade, second)
 
@@ -200,6 +201,12 @@ class BarBuilder:
             trade.exchange_ns,
         )
         return outcome
+
+    def take_newest(self) -> tuple[Trade, ...]:
+        """The last delivery of each market since the last call, whatever became of it."""
+        taken = tuple(self._newest.values())
+        self._newest.clear()
+        return taken
 
     def take_refused(self) -> tuple[Refused, ...]:
         """What was not merged since the last call, one entry a market and reason."""

@@ -29,8 +29,7 @@ class Closer:
 
     >>> closer = Closer("demo", ["X:a"], started_ns=0)
     >>> closer.on_live(["X:a"], at_ns=0)
-    >>> for n in range(1, 6):
-    ...     closer.on_trades([Trade("X:a", n, str(n), 2.0, 1.0, 2.0, 1, received_ns=n)])
+    >>> closer.on_trades([Trade("X:a", n, str(n), 2.0, 1.0, 2.0, 1, received_ns=n) for n in range(1, 6)])
     >>> closer.due_local_ns()
     1400000000
     >>> closer.close(1_400_000_000).bars[0].cbuy
@@ -58,6 +57,7 @@ class Closer:
         self._watermark_ns = watermark_ms * _NS_PER_MS
         self._grace_ns = int(grace_s * NS_PER_SECOND)
         self._closed_ns = 0
+        self._is_settled = False
         self._refused: list[Refused] = []
 
     @property
@@ -84,15 +84,15 @@ class Closer:
             raise ValueError("there is no record to resume from")
         first = max(first, last - self.builder.horizon_s + 1)
         self.builder.restore(first, last, known.values(), trades)
+        # Receive times of an earlier run say nothing about this run's clock.
+        self.builder.take_newest()
 
     def on_trades(self, trades: Sequence[Trade]) -> None:
         """Trades in the order of receipt; a ``received_ns`` of 0 says nothing about time."""
         self.builder.add_all(trades)
-        # The newest trade of each market speaks for the batch: it has the smallest lag of it.
-        for market, trade in {trade.market: trade for trade in trades}.items():
-            if trade.received_ns:
-                self.offsets.observe(market.partition(":")[0], trade.exchange_ns, trade.received_ns)
-                self.ledger.seen(market, trade.received_ns)
+        if not self._is_settled:
+            self._observe(trades)
+            self._is_settled = self.offsets.market_offset_ns() is not None
 
     def on_live(self, markets: Iterable[str], at_ns: int) -> None:
         """The exchange acknowledged the markets' subscriptions."""
@@ -100,6 +100,7 @@ class Closer:
 
     def on_down(self, markets: Iterable[str], at_ns: int) -> None:
         """The markets' connection ended."""
+        self._listen()
         self.ledger.down(markets, at_ns)
 
     def on_repaired(self, interval: Interval) -> None:
@@ -111,6 +112,7 @@ class Closer:
 
         It moves with the offsets, and much so before the first is known: ask again at least every 100 ms.
         """
+        self._listen()
         offset_ns = self.offsets.market_offset_ns()
         begins = self._started_ns + self._grace_ns if offset_ns is None else self._started_ns
         return max(begins, self._deadline_ns(self._next_second(offset_ns or 0), offset_ns or 0))
@@ -145,6 +147,24 @@ class Closer:
         """Trades that were not merged, as found by the closes since the last call, to be named."""
         taken, self._refused = tuple(self._refused), []
         return taken
+
+    def _listen(self) -> None:
+        """Offsets and signs of life from the newest trade of each market.
+
+        Once settled not from every trade: thousands of them a window find the minimum as well, and at no
+        cost a trade.
+        """
+        newest = sorted(self.builder.take_newest(), key=lambda trade: (trade.received_ns, trade.market))
+        if self._is_settled:
+            self._observe(newest)
+        for trade in newest:
+            self.ledger.seen(trade.market, trade.received_ns)
+
+    def _observe(self, trades: Iterable[Trade]) -> None:
+        for trade in trades:
+            if trade.received_ns:
+                exchange = trade.market.partition(":")[0]
+                self.offsets.observe(exchange, trade.exchange_ns, trade.received_ns)
 
     def _next_second(self, offset_ns: int) -> int:
         closed = self.builder.closed

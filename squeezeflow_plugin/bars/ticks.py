@@ -177,14 +177,16 @@ class Packed(msgspec.Struct, frozen=True, gc=False):
         True
         """
         start = second * NS_PER_SECOND
-        signed = ticks.signed
-        code = "b" if min(signed) >= -128 and max(signed) <= 127 else "q"
+        try:
+            code, signed = "b", array("b", ticks.signed)
+        except OverflowError:
+            code, signed = "q", array("q", ticks.signed)
         return cls(
             array("I", [time - start for time in ticks.times]).tobytes(),
             _IDS_OUT.encode(ticks.ids),
             array("d", ticks.prices).tobytes(),
             array("d", ticks.quotes).tobytes(),
-            array(code, signed).tobytes(),
+            signed.tobytes(),
             code,
         )
 
