@@ -2,13 +2,15 @@
 
 Three sources, the later wins: the defaults below, the ``squeezeflow`` section of a FreqTrade
 config (field names as keys), and ``SQUEEZEFLOW_*`` environment variables (field names in upper
-case; lists are separated by commas; ``endpoints`` is JSON). This is the only module that reads
-the environment.
+case; lists are separated by commas; ``endpoints`` is JSON). Fields of a server that other programs use
+too (``REDIS_*``) keep the names these programs know, without our prefix; other variables of that
+family are not ours and are left alone. This is the only module that reads the environment.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -20,8 +22,11 @@ import msgspec
 from squeezeflow_plugin.errors import SettingsError
 
 ENV_PREFIX = "SQUEEZEFLOW_"
+MEMORY_SIZE = re.compile(r"\d+(b|kb?|mb?|gb?)?", re.IGNORECASE)
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 STORES = ("embedded",)
+BUSES = ("none", "memory", "redis")
+UNPREFIXED = ("REDIS_",)  # families of variables that carry no ENV_PREFIX
 
 
 class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,6 +84,28 @@ class Settings:
     """Upper bound of the leverage by tier."""
     params: Mapping[str, Any] = field(default_factory=lambda: types.MappingProxyType({}))
     """Method parameters that differ from their defaults (see phases.params.Params)."""
+    bus: str = "none"
+    """How bars reach the bot besides the store: none (it polls the store), redis, memory (one process)."""
+    listen: str = "127.0.0.1"
+    """Address the collector's HTTP servers listen on."""
+    api_port: int = 3000
+    """Port of the aggr-compatible HTTP API; 0 is off."""
+    health_port: int = 8090
+    """Port of health and metrics; 0 is off."""
+    redis_url: str = field(default="", repr=False)
+    """Where Redis is, as redis:// or rediss:// (TLS) URL; replaces host, port and credentials below."""
+    redis_host: str = "127.0.0.1"
+    """Redis server, where no URL is given."""
+    redis_port: int = 6379
+    """Its port."""
+    redis_username: str = ""
+    """Its user, empty for the default one."""
+    redis_password: str = field(default="", repr=False)
+    """Its password; empty where it asks for none."""
+    redis_password_file: str = ""
+    """A file that holds the password, instead of the password itself."""
+    redis_maxmemory: str = "2gb"
+    """Memory limit the Redis server is run with, in Redis's units; a server with another one is named."""
 
     def __post_init__(self) -> None:
         _check(self.run_interval == 1, "run_interval", "1", self.run_interval)
@@ -115,6 +142,15 @@ class Settings:
             self.decision_timeout_ms,
         )
         _check(1 <= self.max_leverage <= 125, "max_leverage", "in 1..125", self.max_leverage)
+        _check(self.bus in BUSES, "bus", f"one of {', '.join(BUSES)}", self.bus)
+        for name in ("api_port", "health_port", "redis_port"):
+            _check(0 <= getattr(self, name) <= 65_535, name, "in 0..65535", getattr(self, name))
+        _check(
+            MEMORY_SIZE.fullmatch(self.redis_maxmemory) is not None,
+            "redis_maxmemory",
+            "a number of bytes, or one with kb, mb or gb",
+            self.redis_maxmemory,
+        )
 
     @property
     def store_path(self) -> Path:
@@ -153,13 +189,26 @@ def load(section: Mapping[str, Any] | None = None, environ: Mapping[str, str] | 
             raise SettingsError(f"unknown setting squeezeflow.{key} (value {value!r}); nothing is started")
         values[key] = _convert(key, value, f"squeezeflow.{key}")
     for name, text in environ.items():
+        if name.startswith(UNPREFIXED) and name.lower() in known:
+            values[name.lower()] = _convert(name.lower(), text, name)
+            continue
         if not name.startswith(ENV_PREFIX) or name in NOT_SETTINGS:
             continue
         key = name.removeprefix(ENV_PREFIX).lower()
-        if key not in known:
+        if key not in known or environment_name(key) != name:
             raise SettingsError(f"unknown environment variable {name} (value {text!r}); nothing is started")
         values[key] = _convert(key, text, name)
     return replace(Settings(), **values)
+
+
+def environment_name(key: str) -> str:
+    """The environment variable of a setting.
+
+    >>> environment_name("watermark_ms"), environment_name("redis_host")
+    ('SQUEEZEFLOW_WATERMARK_MS', 'REDIS_HOST')
+    """
+    name = key.upper()
+    return name if name.startswith(UNPREFIXED) else ENV_PREFIX + name
 
 
 NOT_SETTINGS = frozenset({"SQUEEZEFLOW_SHARED"})  # where the tests find recordings; no setting of the product
@@ -180,7 +229,7 @@ def to_environ(settings: Settings) -> dict[str, str]:
             text = msgspec.json.encode(dict(value)).decode()
         else:
             text = str(value).lower() if isinstance(value, bool) else str(value)
-        out[ENV_PREFIX + f.name.upper()] = text
+        out[environment_name(f.name)] = text
     return out
 
 
