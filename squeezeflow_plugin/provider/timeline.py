@@ -87,8 +87,9 @@ class AssetTimeline:
             return
         self._engine = Engine(self._spec.params)
         decided = self._engine.run(self.rows.flow(first, self.rows.stop))
-        for place in range(len(decided)):
-            self._remember(int(decided.second[place]), decided.values[:, place])
+        closes = np.flatnonzero((decided.second + 1) % CANDLE_S == 0).tolist()
+        for place in [*closes, len(decided) - 1]:
+            self._remember(int(decided.second[place]), decided.values[:, place].copy())
 
     def push(self, closed: ClosedSecond) -> Decision | None:
         """Take the next second in and decide it; None as long as the reference market has not traded.

@@ -1,0 +1,249 @@
+"""The FreqTrade strategy: FreqTrade's callbacks, answered from a ``Session``.
+
+FreqTrade trades no timeframe under a minute, so the host timeframe is 1m and the second lives inside it:
+``bot_loop_start`` blocks until the next second has closed and decides it, and the candle's frame is a view
+of that. In analysis modes (backtesting, plotting, listing) nothing is swapped and nothing is entered.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from freqtrade.constants import Config
+from freqtrade.enums import TradingMode
+from freqtrade.persistence import Order, Trade
+from freqtrade.strategy import IStrategy
+
+from squeezeflow_plugin import __version__
+from squeezeflow_plugin.clock import SystemClock
+from squeezeflow_plugin.phases.engine import fingerprint
+from squeezeflow_plugin.phases.layout import COLUMN_NAMES
+from squeezeflow_plugin.phases.params import Params
+from squeezeflow_plugin.provider import dataprovider
+from squeezeflow_plugin.provider.desk import pair_markets
+from squeezeflow_plugin.settings import Settings, load
+from squeezeflow_plugin.store.decisions import DecisionLog
+from squeezeflow_plugin.store.embedded import EmbeddedBarStore
+from squeezeflow_plugin.strategy.columns import PLOT_CONFIG, SHOWN, decision_columns
+from squeezeflow_plugin.strategy.session import Fill, OpenTrade, Session, wait_for_store
+from squeezeflow_plugin.strategy.sizing import leverage_for, stake_for
+from squeezeflow_plugin.strategy.tags import EnterTag, parse_tag
+
+log = logging.getLogger(__name__)
+
+
+class SqueezeFlowStrategy(IStrategy):
+    """Trades the score of one-second spot and perpetual flow; ``user_data/strategies`` subclasses it."""
+
+    INTERFACE_VERSION = 3
+    timeframe = "1m"
+    process_only_new_candles = False
+    startup_candle_count = 120
+    stoploss = -0.08
+    minimal_roi: ClassVar = {"0": 100.0}
+    use_exit_signal = True
+    exit_profit_only = False
+    ignore_roi_if_entry_signal = False
+    order_types: ClassVar = {
+        "entry": "market",
+        "exit": "market",
+        "stoploss": "market",
+        "stoploss_on_exchange": False,
+    }
+    order_time_in_force: ClassVar = {"entry": "GTC", "exit": "GTC"}
+    plot_config: ClassVar = PLOT_CONFIG
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.can_short = config.get("trading_mode", TradingMode.SPOT) == TradingMode.FUTURES
+        self._session: Session | None = None
+        self._settings: Settings | None = None
+
+    def version(self) -> str:
+        return __version__
+
+    def bot_start(self, **_kwargs: Any) -> None:
+        """Open the store, read the timelines and put our candles under FreqTrade; in dry-run and live only.
+
+        Raises a SqueezeFlowError, which stops the bot's start, where anything is missing.
+        """
+        if self.dp.runmode not in dataprovider.LIVE_MODES:
+            log.info("run mode %s: seconds are scored in dry-run and live only", self.dp.runmode.value)
+            return
+        dataprovider.check_version()
+        settings = load(self.config.get("squeezeflow"))
+        clock = SystemClock()
+        store = EmbeddedBarStore(settings.store_path, readonly=True)
+        wait_for_store(store, settings, clock)
+        instruments = store.instruments()
+        markets = {
+            pair: pair_markets(instruments, self.config["exchange"]["name"], pair, settings.quotes)
+            for pair in self._traded_pairs(settings.max_symbols)
+        }
+        decisions = DecisionLog(
+            settings.decisions_path, SHOWN, fingerprint(Params.from_mapping(settings.params))
+        )
+        session = Session(store, decisions, settings, markets, clock)
+        session.start(self._open_trades())
+        dataprovider.install(self.dp, session)
+        self._session, self._settings = session, settings
+
+    def ft_bot_cleanup(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+        super().ft_bot_cleanup()
+
+    def bot_loop_start(self, current_time: datetime, **_kwargs: Any) -> None:  # noqa: ARG002 - FreqTrade's signature
+        """Block until the next second has closed, decide it and every one that is pending."""
+        if self._session is not None:
+            self._session.advance(self._open_trades())
+
+    def populate_indicators(self, dataframe: pd.DataFrame, metadata: dict[str, Any]) -> pd.DataFrame:
+        """Scores and phases beside the candles: as last decided within each, the forming one as of now."""
+        session, pair = self._session, metadata["pair"]
+        if session is None or pair not in session.pairs:
+            decided = np.full((len(COLUMN_NAMES), len(dataframe)), np.nan)
+        else:
+            starts = dataframe["date"].dt.as_unit("s").astype("int64")
+            decided = session.desk.timelines[pair].decisions_at_close(starts.tolist())
+        return dataframe.assign(**decision_columns(decided))
+
+    def populate_entry_trend(self, dataframe: pd.DataFrame, metadata: dict[str, Any]) -> pd.DataFrame:
+        """The entry that is open now, on the forming candle: the only row FreqTrade looks at."""
+        dataframe = dataframe.assign(enter_long=0, enter_short=0)
+        pair = metadata["pair"]
+        entry = self._session.entry(pair) if self._session is not None else None
+        if entry is None or (entry.direction < 0 and not self.can_short) or _traded(pair, entry.tag):
+            return dataframe
+        last = dataframe.index[-1]
+        dataframe.loc[last, "enter_long" if entry.direction > 0 else "enter_short"] = 1
+        dataframe.loc[last, "enter_tag"] = str(entry.tag)
+        return dataframe
+
+    def populate_exit_trend(self, dataframe: pd.DataFrame, metadata: dict[str, Any]) -> pd.DataFrame:  # noqa: ARG002 - FreqTrade's signature
+        """No exit is a candle's: ``custom_exit`` judges each trade by its own baseline."""
+        return dataframe.assign(exit_long=0, exit_short=0)
+
+    def confirm_trade_entry(
+        self,
+        pair: str,
+        order_type: str,  # noqa: ARG002 - FreqTrade's signature, as the following ones
+        amount: float,  # noqa: ARG002
+        rate: float,  # noqa: ARG002
+        time_in_force: str,  # noqa: ARG002
+        current_time: datetime,  # noqa: ARG002
+        entry_tag: str | None,
+        side: str,
+        **_kwargs: Any,
+    ) -> bool:
+        """True only for an entry that is open now and was decided, logged and never traded before."""
+        try:
+            reason = self._refusal(pair, entry_tag, side)
+        except Exception:  # FreqTrade takes an exception here for a yes
+            log.exception("%s: the entry %s could not be checked, it is refused", pair, entry_tag)
+            return False
+        if reason:
+            log.warning("%s: the entry %s is refused: %s", pair, entry_tag, reason)
+        return not reason
+
+    def custom_exit(
+        self,
+        pair: str,
+        trade: Trade,
+        current_time: datetime,  # noqa: ARG002 - FreqTrade's signature, as the following ones
+        current_rate: float,  # noqa: ARG002
+        current_profit: float,  # noqa: ARG002
+        **_kwargs: Any,
+    ) -> str | None:
+        """The name of the exit that was decided for the trade, None as long as none was."""
+        return None if self._session is None else self._session.exit_name(pair, trade.id)
+
+    def custom_stake_amount(
+        self,
+        pair: str,  # noqa: ARG002 - FreqTrade's signature, as the following ones
+        current_time: datetime,  # noqa: ARG002
+        current_rate: float,  # noqa: ARG002
+        proposed_stake: float,
+        min_stake: float | None,
+        max_stake: float,
+        leverage: float,  # noqa: ARG002
+        entry_tag: str | None,
+        side: str,  # noqa: ARG002
+        **_kwargs: Any,
+    ) -> float:
+        """The configured stake times the factor of the score's tier."""
+        tag = parse_tag(entry_tag)
+        return proposed_stake if tag is None else stake_for(tag.score, proposed_stake, min_stake, max_stake)
+
+    def leverage(
+        self,
+        pair: str,  # noqa: ARG002 - FreqTrade's signature, as the following ones
+        current_time: datetime,  # noqa: ARG002
+        current_rate: float,  # noqa: ARG002
+        proposed_leverage: float,
+        max_leverage: float,
+        entry_tag: str | None,
+        side: str,  # noqa: ARG002
+        **_kwargs: Any,
+    ) -> float:
+        """The leverage of the score's tier, under the exchange's limit and ours."""
+        tag = parse_tag(entry_tag)
+        if tag is None or self._settings is None:
+            return proposed_leverage
+        return leverage_for(tag.score, max_leverage, self._settings.max_leverage)
+
+    def order_filled(self, pair: str, trade: Trade, order: Order, current_time: datetime, **_kwargs: Any) -> None:
+        """Log the order and its fill beside the decisions."""
+        if self._session is None or not order.filled:
+            return
+        is_entry = order.ft_order_side == trade.entry_side
+        fill = Fill(
+            is_entry,
+            _ns(order.order_date_utc),
+            _ns(order.order_filled_utc or current_time),
+            float(order.safe_price),
+            float(trade.stake_amount),
+        )
+        tag = trade.enter_tag if is_entry else trade.exit_reason
+        self._session.filled(_open_trade(trade, pair), tag or "", fill)
+
+    def _refusal(self, pair: str, entry_tag: str | None, side: str) -> str:
+        tag = parse_tag(entry_tag)
+        if self._session is None:
+            return "no second is decided in this run mode"
+        if tag is None:
+            return "it is no entry of this strategy's"
+        if _traded(pair, tag):
+            return "the event was traded before"
+        return self._session.confirm(pair, tag, -1 if side == "short" else 1)
+
+    def _traded_pairs(self, limit: int) -> list[str]:
+        """The first ``limit`` pairs of the whitelist, and those of open trades, whose exits must be judged."""
+        whitelist = self.dp.current_whitelist()
+        if whitelist[limit:]:
+            log.warning("max_symbols is %d: %s are not scored", limit, ", ".join(whitelist[limit:]))
+        held = sorted({trade.pair for trade in self._open_trades()})
+        return [*whitelist[:limit], *(pair for pair in held if pair not in whitelist[:limit])]
+
+    @staticmethod
+    def _open_trades() -> tuple[OpenTrade, ...]:
+        return tuple(_open_trade(trade, trade.pair) for trade in Trade.get_open_trades())
+
+
+def _open_trade(trade: Trade, pair: str) -> OpenTrade:
+    return OpenTrade(pair, trade.id, -1 if trade.is_short else 1, parse_tag(trade.enter_tag))
+
+
+def _traded(pair: str, tag: EnterTag) -> bool:
+    """Whether FreqTrade's database has a trade, open or closed, on this entry event."""
+    known = (parse_tag(trade.enter_tag) for trade in Trade.get_trades_proxy(pair=pair))
+    return any(other is not None and other.second == tag.second for other in known)
+
+
+def _ns(moment: datetime) -> int:
+    return round(moment.astimezone(UTC).timestamp() * 1_000_000) * 1000

@@ -1,0 +1,350 @@
+"""A running bot: it waits for seconds, decides them, logs the decisions, and answers FreqTrade's questions.
+
+FreqTrade swallows an exception of ``bot_loop_start`` and goes on. So every answer here rests on what was
+decided and logged: ``advance`` declares the session unfit at its start and fit at its end, and while it
+is unfit, or its newest second is old, nothing may be entered. An ``advance`` that was broken off leaves
+timelines that cannot be trusted; the next one reads them anew from the store and counts the error.
+
+Why ``advance`` waits for one more second after a short call: FreqTrade's worker sleeps what is left of the
+throttle second, and a sleep that reaches over the end of a candle is prolonged to one second behind it. A
+call that lasted nearly a second leaves nothing to sleep. Where an order follows there is no second
+wait: the order goes first.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from squeezeflow_plugin.bars.flow import AssetMarkets
+from squeezeflow_plugin.clock import Clock
+from squeezeflow_plugin.errors import EngineError, StoreEmptyError
+from squeezeflow_plugin.market import NS_PER_SECOND
+from squeezeflow_plugin.phases.decision import Decision
+from squeezeflow_plugin.phases.exits import Exit
+from squeezeflow_plugin.phases.params import Params
+from squeezeflow_plugin.provider.closings import ClosedSecond, complete_until
+from squeezeflow_plugin.provider.desk import Scored, Watched, open_desk
+from squeezeflow_plugin.provider.live import NS_PER_MS, LiveFollower
+from squeezeflow_plugin.provider.timeline import TimelineSpec, numbers_of
+from squeezeflow_plugin.settings import Settings
+from squeezeflow_plugin.store.contract import BarStore
+from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision, TradeEvent
+from squeezeflow_plugin.strategy.columns import shown
+from squeezeflow_plugin.strategy.tags import EnterTag, tag_of
+
+log = logging.getLogger(__name__)
+
+SHORT_CALL_NS = NS_PER_SECOND // 2
+"""A call shorter than this waits for one more second."""
+ENTRY_AGE_NS = NS_PER_SECOND
+"""How much older than a timely decision the newest one may be for an entry: the bot's own time to order."""
+CATCH_UP_S = 300
+"""More seconds than these at once are not decided one by one; the timelines are read anew instead."""
+STORE_WAIT_S = 60
+
+
+@dataclass(frozen=True)
+class OpenTrade:
+    """An open trade of FreqTrade's; ``tag`` None where it was not entered by this strategy."""
+
+    pair: str
+    trade_id: int
+    direction: int
+    tag: EnterTag | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry that is open now: its tag, +1 or -1, and the second whose decision holds it open."""
+
+    tag: EnterTag
+    direction: int
+    second: int
+
+
+@dataclass(frozen=True)
+class Fill:
+    """What FreqTrade says of a filled order: nanoseconds, price in quote and stake in stake currency."""
+
+    is_entry: bool
+    ordered_ns: int
+    filled_ns: int
+    price: float
+    stake: float
+
+
+def wait_for_store(store: BarStore, settings: Settings, clock: Clock, limit_s: float = STORE_WAIT_S) -> int:
+    """Block until the store knows instruments and has a complete second; returns the first one that is not.
+
+    Raises StoreEmptyError when that takes longer than ``limit_s``.
+    """
+    deadline = clock.now_ns() + round(limit_s * NS_PER_SECOND)
+    while True:
+        stop = complete_until(store, settings.collectors)
+        if stop is not None and store.instruments():
+            return stop
+        now = clock.now_ns()
+        if now >= deadline:
+            raise StoreEmptyError(
+                f"{settings.store_path} holds no closed second of {', '.join(settings.collectors)} after"
+                f" {limit_s:g} s; start the collector first, the bot does not start"
+            )
+        clock.sleep_until(min(now + NS_PER_SECOND // 4, deadline))
+
+
+class Session:
+    """One bot between its start and its end. All calls but ``filled`` come from the bot's own thread.
+
+    ``markets`` says for each traded pair which markets make its flow. ``errors`` counts the calls of
+    ``advance`` that were broken off.
+    """
+
+    def __init__(
+        self,
+        store: BarStore,
+        decisions: DecisionLog,
+        settings: Settings,
+        markets: Mapping[str, AssetMarkets],
+        clock: Clock,
+    ) -> None:
+        self.errors = 0
+        self._store = store
+        self._log = decisions
+        self._settings = settings
+        self._markets = markets
+        self._clock = clock
+        self._params = Params.from_mapping(settings.params)
+        self._finished = True
+        self._veto = "no second decided yet"
+        self._newest: dict[str, Decision] = {}
+        self._events: dict[str, Decision] = {}
+        self._confirmed: dict[tuple[str, int], int] = {}
+        self._unwatched: set[int] = set()
+        self._fills: deque[TradeEvent] = deque()
+        self._trades: tuple[OpenTrade, ...] = ()
+        self._thread = threading.get_ident()
+
+    def start(self, trades: Iterable[OpenTrade] = ()) -> None:
+        """Read the timelines from the store and stand behind its last complete second.
+
+        Raises StoreEmptyError where the store has none.
+        """
+        stop = wait_for_store(self._store, self._settings, self._clock)
+        began_ns = self._clock.now_ns()
+        spec = TimelineSpec(
+            self._params, round(self._settings.lookback_hours * 3600), self._settings.revision_horizon_s
+        )
+        self.desk = open_desk(self._store, self._markets, spec, stop, self._watchable(trades))
+        self.follower = LiveFollower(
+            self._store,
+            self._clock,
+            self._settings.collectors,
+            stop,
+            watermark_ms=self._settings.watermark_ms,
+            timeout_ms=self._settings.decision_timeout_ms,
+        )
+        self._newest.clear()
+        self._events.clear()
+        took_s = (self._clock.now_ns() - began_ns) / NS_PER_SECOND
+        log.info("%d pairs read up to second %d in %.2f s", len(self._markets), stop - 1, took_s)
+
+    @property
+    def pairs(self) -> Collection[str]:
+        """The pairs that are scored."""
+        return self._markets.keys()
+
+    def candles(self, pair: str, seconds: int) -> pd.DataFrame:
+        """A pair's candles with flow columns, the last one forming: the DataProvider asks here."""
+        return self.desk.candles(pair, seconds)
+
+    def advance(self, trades: Iterable[OpenTrade]) -> None:
+        """Wait for the next closed second, decide it and every one that is pending, log the decisions."""
+        trades = tuple(trades)
+        if not self._finished:
+            self.errors += 1
+            log.error("the last second was not finished (%d so far); the timelines are read anew", self.errors)
+            self.start(trades)
+        self._finished = False
+        self._flush()
+        began_ns = self._clock.now_ns()
+        self._follow_trades(trades)
+        decided = self._next()
+        if decided and not self._order_follows(trades) and self._clock.now_ns() - began_ns < SHORT_CALL_NS:
+            self._next()
+        self._finished = True
+
+    def entry(self, pair: str) -> Entry | None:
+        """The entry that is open for the pair now, None where there is none or a veto stands.
+
+        It stands on the newest decision, logged and in time, and on an event that was decided in its own
+        second: one that only a later revision shows has never been.
+        """
+        entry = self._held_entry(pair)
+        return None if entry is None or self.veto(entry.second) else entry
+
+    def veto(self, second: int) -> str:
+        """Why nothing may be entered on a decision of ``second``, empty where it may."""
+        if not self._finished:
+            return "the last second was not finished"
+        if self._veto:
+            return self._veto
+        limit_ns = (self._settings.watermark_ms + self._settings.decision_timeout_ms) * NS_PER_MS + ENTRY_AGE_NS
+        age_ns = self.follower.market_ns() - (second + 1) * NS_PER_SECOND
+        return f"second {second} ended {age_ns / NS_PER_SECOND:.1f} s ago" if age_ns > limit_ns else ""
+
+    def confirm(self, pair: str, tag: EnterTag, direction: int) -> str:
+        """Why the order for this entry must not go out, empty where it may; then it counts as confirmed."""
+        entry = self.entry(pair)
+        if entry is None or (entry.tag, entry.direction) != (tag, direction):
+            newest = self._newest.get(pair)
+            reason = self.veto(newest.second) if newest else "no decision"
+            return reason or "no such entry is open"
+        self._confirmed[pair, tag.second] = entry.second
+        return ""
+
+    def exit_name(self, pair: str, trade_id: int) -> str | None:
+        """The exit of an open trade, from the second it first held until the trade is closed."""
+        found = self._exit(pair, trade_id)
+        return None if found is None else found.name
+
+    def filled(self, trade: OpenTrade, tag: str, fill: Fill) -> None:
+        """Log an order's way: when it was placed and when it was filled, with the second that caused it."""
+        exit_ = self._exit(trade.pair, trade.trade_id)
+        newest = self._newest.get(trade.pair)
+        event_second = trade.tag.second if trade.tag else 0
+        second = newest.second if newest else 0
+        if fill.is_entry:
+            second = self._confirmed.get((trade.pair, event_second), second)
+        elif exit_ is not None and exit_.name == tag:
+            second = exit_.second
+        side = "entry" if fill.is_entry else "exit"
+        for what, at_ns in (("order", fill.ordered_ns), ("fill", fill.filled_ns)):
+            self._fills.append(
+                TradeEvent(
+                    f"{side}_{what}",
+                    trade.pair,
+                    trade.trade_id,
+                    event_second,
+                    trade.direction,
+                    tag,
+                    second,
+                    at_ns,
+                    fill.price,
+                    fill.stake,
+                )
+            )
+        if threading.get_ident() == self._thread:
+            self._flush()
+
+    def close(self) -> None:
+        """Log what is left and close the files."""
+        self._flush()
+        self._log.close()
+        self._store.close()
+
+    def _held_entry(self, pair: str) -> Entry | None:
+        decision, event = self._newest.get(pair), self._events.get(pair)
+        if decision is None or event is None or not decision.entry or not decision.tradable:
+            return None
+        if event.event != decision.entry or decision.second - event.second >= self._params.entry_ttl:
+            return None
+        return Entry(tag_of(event.score, event.second), decision.entry, decision.second)
+
+    def _exit(self, pair: str, trade_id: int) -> Exit | None:
+        timeline = self.desk.timelines.get(pair)
+        return None if timeline is None else timeline.exits.get(trade_id)
+
+    def _flush(self) -> None:
+        events = [self._fills.popleft() for _ in range(len(self._fills))]
+        if events:
+            self._log.append((), events)
+
+    def _next(self) -> bool:
+        """Wait once and decide what came; False where nothing came in time."""
+        arrival = self.follower.wait()
+        if not arrival.seconds:
+            self._stand_still(f"second {self.follower.next_second} was not closed in time")
+            return False
+        if len(arrival.seconds) > CATCH_UP_S:
+            log.warning(
+                "%d seconds were pending, from %d: they are read as history and not decided",
+                len(arrival.seconds),
+                arrival.seconds[0].second,
+            )
+            self.start(self._trades)
+            return False
+        decided = [item for closed in arrival.seconds for item in self._decide(closed)]
+        self._log.append(row for _, row in decided)
+        for scored, _ in decided:
+            self._newest[scored.pair] = scored.decision
+            if scored.decision.event:
+                self._events[scored.pair] = scored.decision
+        if self._veto:
+            log.info("second %d was decided, entries are allowed again", arrival.seconds[-1].second)
+            self._veto = ""
+        return True
+
+    def _decide(self, closed: ClosedSecond) -> Iterator[tuple[Scored, LoggedDecision]]:
+        for scored in self.desk.push(closed):
+            now_ns = self.follower.market_ns()
+            decision = scored.decision
+            yield (
+                scored,
+                LoggedDecision(
+                    scored.pair,
+                    decision.second,
+                    closed.second,
+                    now_ns,
+                    (now_ns - (decision.second + 1) * NS_PER_SECOND) / NS_PER_MS,
+                    tuple(shown(numbers_of(decision)).tolist()),
+                    decision.veto,
+                ),
+            )
+
+    def _stand_still(self, reason: str) -> None:
+        if not self._veto:
+            log.warning("%s: no entries until seconds are decided again", reason)
+        self._veto = reason
+
+    def _order_follows(self, trades: tuple[OpenTrade, ...]) -> bool:
+        held = {trade.pair for trade in trades}
+        entering = any(self._held_entry(pair) for pair in self.desk.pairs if pair not in held)
+        return entering or any(self.exit_name(trade.pair, trade.trade_id) for trade in trades)
+
+    def _follow_trades(self, trades: tuple[OpenTrade, ...]) -> None:
+        """Watch the trades that are open, and only those; one of an earlier life needs the records since then."""
+        self._trades = trades
+        open_ids = {trade.trade_id for trade in trades}
+        for timeline in self.desk.timelines.values():
+            timeline.unwatch(timeline.watched - open_ids)
+        for watched in self._watchable(trades):
+            try:
+                self.desk.timelines[watched.pair].watch(watched.key, watched.event_second, watched.direction)
+            except EngineError as error:
+                log.warning("%s", error)
+                self.start(trades)
+                return
+
+    def _watchable(self, trades: Iterable[OpenTrade]) -> list[Watched]:
+        """The trades whose exits can be judged; the others are named once and left to the emergency stop."""
+        span = self._store.span()
+        found = []
+        for trade in trades:
+            known = trade.tag is not None and span is not None and span[0] <= trade.tag.second < span[1]
+            if known and trade.tag is not None and trade.pair in self._markets:
+                found.append(Watched(trade.pair, trade.trade_id, trade.tag.second, trade.direction))
+            elif trade.trade_id not in self._unwatched:
+                self._unwatched.add(trade.trade_id)
+                log.warning(
+                    "trade %d of %s (entered on %s) has no decision in the store: only the stop loss guards it",
+                    trade.trade_id,
+                    trade.pair,
+                    trade.tag,
+                )
+        return found
