@@ -34,7 +34,7 @@ class TradeColumns:
     """
 
     names: tuple[str, ...]
-    market: Integers
+    market: npt.NDArray[Any]
     exchange_ns: Integers
     rank: Integers
     price: Floats
@@ -142,30 +142,32 @@ def bars_of_trades(trades: TradeColumns) -> BarTable:
     >>> bar.open, bar.close, bar.vbuy, bar.vsell, bar.cbuy, bar.csell
     (10.0, 11.0, 10.0, 22.0, 1, 1)
     """
-    trades = _sorted_names(trades)
+    trades = _with_sorted_names(trades)
     if not trades.liquidation.any():
         return _assembled(trades.names, _Groups(trades), None)
     forced = trades.take(trades.liquidation)
     return _assembled(trades.names, _Groups(trades.take(~trades.liquidation)), _Groups(forced))
 
 
-def _sorted_names(trades: TradeColumns) -> TradeColumns:
+def _with_sorted_names(trades: TradeColumns) -> TradeColumns:
+    """Market numbers that sort as the names do, in 16 bits: a radix sort and a lighter gather."""
     names = tuple(sorted(set(trades.names)))
-    if names == trades.names:
-        return trades
-    places = np.array([names.index(name) for name in trades.names], dtype=np.int64)
-    columns = {**vars(trades), "names": names, "market": places[trades.market]}
-    return TradeColumns(**columns)
+    place_of = {name: place for place, name in enumerate(names)}
+    kind = np.uint16 if len(names) <= np.iinfo(np.uint16).max else np.int64
+    places = np.array([place_of[name] for name in trades.names], dtype=kind)
+    return TradeColumns(**{**vars(trades), "names": names, "market": places[trades.market]})
 
 
 def _ordered(trades: TradeColumns) -> TradeColumns:
     """By (market, exchange_ns, rank), repeats of an id within a market's second left out."""
     if len(trades.names) > 1:
-        # 16-bit keys are sorted by radix, several times faster than 64-bit ones.
-        narrow = np.uint16 if len(trades.names) <= np.iinfo(np.uint16).max else np.int64
-        trades = trades.take(np.argsort(trades.market.astype(narrow), kind="stable"))
+        trades = trades.take(np.argsort(trades.market, kind="stable"))
     if _is_ordered(trades):
         return trades
+    trades = trades.take(np.lexsort((trades.rank, trades.exchange_ns, trades.market)))
+    if _is_ordered(trades):
+        return trades
+    # Something is there twice or an id does not rise with time; the content settles which repeat is first.
     by_content = (trades.signed, trades.quote, trades.price, trades.rank, trades.exchange_ns, trades.market)
     trades = trades.take(np.lexsort(by_content))
     second = trades.exchange_ns // NS_PER_SECOND
@@ -184,7 +186,7 @@ def _is_ordered(trades: TradeColumns) -> bool:
     return bool((risen | (trades.market[after] != trades.market[before])).all())
 
 
-def _changes(*keys: Integers) -> Booleans:
+def _changes(*keys: npt.NDArray[Any]) -> Booleans:
     """Where a row differs from the one before it in any key; the first row does."""
     changed = np.ones(len(keys[0]), dtype=np.bool_)
     changed[1:] = False
@@ -206,11 +208,12 @@ class _Groups:
         self.second = second[self.starts]
         group = np.cumsum(begins) - 1
         bought = trades.signed > 0
-        self.buys = self._sum(group, np.where(bought, trades.quote, 0.0))
-        self.sells = self._sum(group, np.where(bought, 0.0, trades.quote))
-        # Counts stay whole in float64 up to 2^53.
-        self.buy_count = self._sum(group, np.where(bought, trades.signed, 0)).astype(np.int64)
-        self.sell_count = self._sum(group, np.where(bought, 0, -trades.signed)).astype(np.int64)
+        sold = ~bought
+        # The other side's trades add 0.0, which changes no bit; counts stay whole in float64 up to 2^53.
+        self.buys = self._sum(group, trades.quote * bought)
+        self.sells = self._sum(group, trades.quote * sold)
+        self.buy_count = self._sum(group, trades.signed * bought).astype(np.int64)
+        self.sell_count = -self._sum(group, trades.signed * sold).astype(np.int64)
 
     def _sum(self, group: Integers, weights: npt.NDArray[Any]) -> Floats:
         sums: Floats = np.bincount(group, weights=weights, minlength=len(self.starts)).astype(np.float64)
@@ -246,7 +249,7 @@ def _assembled(names: tuple[str, ...], trades: _Groups, forced: _Groups | None) 
     forced_rows = row[len(trades) :]
     return BarTable(
         names,
-        market[order][is_new],
+        market[order][is_new].astype(np.int64),
         second[order][is_new],
         *(spread(each, rows, np.nan) for each in (price[starts], high, low, price[ends])),
         *(spread(each, rows, 0.0) for each in (trades.buys, trades.sells)),
