@@ -48,12 +48,13 @@ class Intake:
 
     def rejected(self, exchange: str, reason: str, frame: str | bytes) -> None:
         """A frame or a part of it cannot be read: counted; the first of each reason is shown."""
+        known = self._tally.rejected
         key = f"{exchange}: {reason}"
-        if key not in self._tally.rejected:
-            if len(self._tally.rejected) >= _REASONS_NAMED:
-                key = f"{exchange}: other"
+        if key not in known and len(known) >= _REASONS_NAMED:
+            key = f"{exchange}: other"
+        if key not in known:
             _LOG.warning("feed: rejected: %s: %r", key, frame[:_EXCERPT])
-        self._tally.rejected[key] += 1
+        known[key] += 1
 
     def _say(self, error: JournalError, now_ns: int) -> None:
         if now_ns - self._said_ns >= _SAY_AGAIN_NS:
