@@ -169,7 +169,9 @@ def _numbers(name: str, values: npt.ArrayLike, length: int) -> FloatArray:
     except (TypeError, ValueError) as error:
         raise FrameError(f"column {name!r} does not hold numbers: {error}; nothing is computed") from error
     if column.shape != (length,):
-        raise FrameError(f"column {name!r} has shape {column.shape}, expected ({length},); nothing is computed")
+        raise FrameError(
+            f"column {name!r} has shape {column.shape}, expected ({length},); nothing is computed"
+        )
     column.flags.writeable = False
     return column
 

@@ -26,10 +26,16 @@ from numba import njit
 from squeezeflow_plugin.features import layout as at
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+# Inlined into the one step function: calls that pass arrays would count references, atomically, and
+# that took more than half of the time. Divisors are tested before, so division needs no check.
+kernel_part = njit(inline="always", error_model="numpy")
 
 SLOTS = at.BLOCK_ROWS + 1
 FLOW_BLOCKS = at.HISTORY_ROWS // at.BLOCK_ROWS
 NOISE_BLOCKS = at.NOISE_ROWS // at.BLOCK_ROWS
+WINDOW_ROOTS = tuple(math.sqrt(rows) for rows in at.WINDOW_ROWS)
 
 
 class FeatureState(NamedTuple):
@@ -73,9 +79,9 @@ FEATURE_STATE_SIZE = sum(STATE_SIZES)
 STATE_ENDS = tuple(sum(STATE_SIZES[: index + 1]) for index in range(len(STATE_SIZES)))
 
 
-@njit(cache=True)
-def feature_state(flat):
-    """The views of ``flat`` float64[FEATURE_STATE_SIZE] that make up a FeatureState."""
+@kernel_part
+def feature_state(flat: FloatArray) -> FeatureState:
+    """The views of ``flat`` float64[FEATURE_STATE_SIZE or more] that make up a FeatureState."""
     e = STATE_ENDS
     return FeatureState(
         flat[: e[0]].reshape((FLOW_BLOCKS, SLOTS, at.FLOW_WIDTH)),
@@ -95,20 +101,24 @@ def feature_state(flat):
     )
 
 
-@njit(cache=True)
-def log_ratio(later, earlier):
-    """ln(later / earlier), exact to the last bits for tiny moves, and unchanged by scaling by powers of two.
+@kernel_part
+def log_ratio(later: float, earlier: float) -> float:
+    """ln(later / earlier), exact to the last bits for small moves and the same when both are doubled.
 
-    ln(a) - ln(b) would lose eleven digits of a one-tick move at a price of 65,000.
+    ln(a) - ln(b) would lose eight digits of a one-tick move at a price of 65,000.
     """
     change = (later - earlier) / earlier
-    if abs(change) < 0.5:
-        return math.log1p(change)
-    return math.log(later / earlier)
+    return math.log1p(change) if abs(change) < 0.5 else math.log(later / earlier)
 
 
-@njit(cache=True)
-def _open_block(state, block):
+@kernel_part
+def scaled(value: float, scale: float) -> float:
+    """value / scale, 0 where the scale is 0."""
+    return value / scale if scale > 0.0 else 0.0
+
+
+@kernel_part
+def _open_block(state: FeatureState, block: int) -> None:
     """Start the block: empty prefixes, and the sums of the whole blocks inside each window."""
     state.flow_prefix[:] = 0.0
     state.noise_prefix[:] = 0.0
@@ -116,40 +126,57 @@ def _open_block(state, block):
     state.noise_middle[:] = 0.0
     for window in range(at.WINDOW_COUNT):
         for back in range(at.WINDOW_BLOCKS[window] - 1, 0, -1):
-            whole = (block - back) % FLOW_BLOCKS
             for k in range(at.FLOW_WIDTH):
-                state.flow_middle[window, k] += state.flow_whole[whole, k]
+                state.flow_middle[window, k] += state.flow_whole[(block - back) % FLOW_BLOCKS, k]
     for back in range(NOISE_BLOCKS - 1, 0, -1):
-        whole = (block - back) % NOISE_BLOCKS
         for k in range(at.NOISE_WIDTH):
-            state.noise_middle[k] += state.noise_whole[whole, k]
+            state.noise_middle[k] += state.noise_whole[(block - back) % NOISE_BLOCKS, k]
     state.extreme_prefix[0] = np.inf
     state.extreme_prefix[1] = -np.inf
 
 
-@njit(cache=True)
-def _close_block(state, block):
+@kernel_part
+def _close_block(state: FeatureState, block: int) -> None:
     """Turn the complete block's raw rows into suffix sums and suffix extremes, from its end backwards."""
-    here = block % FLOW_BLOCKS
-    state.flow_whole[here] = state.flow_prefix
+    here, noise = block % FLOW_BLOCKS, block % NOISE_BLOCKS
+    for k in range(at.FLOW_WIDTH):
+        state.flow_whole[here, k] = state.flow_prefix[k]
+    for k in range(at.NOISE_WIDTH):
+        state.noise_whole[noise, k] = state.noise_prefix[k]
+    ring = state.extreme_ring
     for position in range(at.BLOCK_ROWS - 2, -1, -1):
         for k in range(at.FLOW_WIDTH):
             state.flow_ring[here, position, k] += state.flow_ring[here, position + 1, k]
-    here = block % NOISE_BLOCKS
-    state.noise_whole[here] = state.noise_prefix
-    for position in range(at.BLOCK_ROWS - 2, -1, -1):
         for k in range(at.NOISE_WIDTH):
-            state.noise_ring[here, position, k] += state.noise_ring[here, position + 1, k]
-    ring = state.extreme_ring
-    for position in range(at.BLOCK_ROWS - 2, -1, -1):
+            state.noise_ring[noise, position, k] += state.noise_ring[noise, position + 1, k]
         ring[position, 0] = min(ring[position, 0], ring[position + 1, 0])
         ring[position, 1] = max(ring[position, 1], ring[position + 1, 1])
 
 
-@njit(cache=True)
-def _sum_windows(state, block, position):
-    """Add the row's terms and leave the sums of the four windows in ``totals``; return the noise block."""
-    here = block % FLOW_BLOCKS
+@kernel_part
+def _row_terms(state: FeatureState, inputs: FloatArray, i: int, r: float) -> None:
+    """What column ``i`` of the inputs, with its log return ``r``, adds to the sums."""
+    delta_spot = inputs[at.SPOT_BUY, i] - inputs[at.SPOT_SELL, i]
+    delta_perp = inputs[at.PERP_BUY, i] - inputs[at.PERP_SELL, i]
+    spot = inputs[at.SPOT_BUY, i] + inputs[at.SPOT_SELL, i]
+    perp = inputs[at.PERP_BUY, i] + inputs[at.PERP_SELL, i]
+    state.added[at.F_DELTA_SPOT] = delta_spot
+    state.added[at.F_DELTA_PERP] = delta_perp
+    state.added[at.F_R2] = r * r
+    state.added[at.F_TRADED_SPOT] = 1.0 if spot > 0.0 else 0.0
+    state.added[at.F_TRADED_PERP] = 1.0 if perp > 0.0 else 0.0
+    state.added[at.F_COVER_SPOT] = inputs[at.COVERAGE_S, i]
+    state.added[at.F_COVER_PERP] = inputs[at.COVERAGE_P, i]
+    state.added[at.F_VOLUME] = spot + perp
+    state.squared[at.N_SPOT] = delta_spot * delta_spot
+    state.squared[at.N_PERP] = delta_perp * delta_perp
+    state.squared[at.N_R] = r * r
+
+
+@kernel_part
+def _sum_windows(state: FeatureState, block: int, position: int) -> None:
+    """Take the row's terms in and leave the sums of the four windows in ``totals``."""
+    here, noise = block % FLOW_BLOCKS, block % NOISE_BLOCKS
     for k in range(at.FLOW_WIDTH):
         state.flow_prefix[k] += state.added[k]
         state.flow_ring[here, position, k] = state.added[k]
@@ -158,23 +185,21 @@ def _sum_windows(state, block, position):
         for k in range(at.FLOW_WIDTH):
             outer = state.flow_ring[oldest, position + 1, k] + state.flow_middle[window, k]
             state.totals[window, k] = outer + state.flow_prefix[k]
-    here = block % NOISE_BLOCKS
     for k in range(at.NOISE_WIDTH):
         state.noise_prefix[k] += state.squared[k]
-        state.noise_ring[here, position, k] = state.squared[k]
+        state.noise_ring[noise, position, k] = state.squared[k]
 
 
-@njit(cache=True)
-def _noise_scale(state, block, position, column, rows):
-    """Root of the mean square over the noise window, or over the rows there are."""
-    oldest = block % NOISE_BLOCKS
-    outer = state.noise_ring[oldest, position + 1, column] + state.noise_middle[column]
-    return math.sqrt((outer + state.noise_prefix[column]) / min(rows, at.NOISE_ROWS))
+@kernel_part
+def _noise_scale(state: FeatureState, block: int, position: int, column: int, seen: int) -> float:
+    """Root of the mean square over the noise window, of which ``seen`` rows exist."""
+    outer = state.noise_ring[block % NOISE_BLOCKS, position + 1, column] + state.noise_middle[column]
+    return math.sqrt((outer + state.noise_prefix[column]) / seen)
 
 
-@njit(cache=True)
-def _first_row(state, close, low, high):
-    """Before the frame there is nothing: sums of zero, and prices that stood at the first row's."""
+@kernel_part
+def _first_row(state: FeatureState, close: float, low: float, high: float) -> None:
+    """Before the first row there is nothing: sums of zero, and a price that stood where it starts."""
     state.history[:, at.H_CLOSE] = close
     state.history[:, at.H_LOW] = low
     state.history[:, at.H_HIGH] = high
@@ -184,10 +209,11 @@ def _first_row(state, close, low, high):
     state.extreme_ring[:, 1] = -np.inf
 
 
-@njit(cache=True)
-def _price_extremes(state, second, position, low, high, f):
+@kernel_part
+def _price_extremes(
+    state: FeatureState, slot: int, position: int, low: float, high: float, f: FloatArray
+) -> None:
     """Lowest low and highest high of the 300 and of the 1800 rows up to here, kept in the history."""
-    slot = second % at.HISTORY_ROWS
     ring = state.extreme_ring
     state.extreme_prefix[0] = min(state.extreme_prefix[0], low)
     state.extreme_prefix[1] = max(state.extreme_prefix[1], high)
@@ -207,88 +233,123 @@ def _price_extremes(state, second, position, low, high, f):
     f[at.RANGE_HIGH] = highest
 
 
-@njit(cache=True)
-def _z_values(state, slot, close, f):
+@kernel_part
+def _z_values(state: FeatureState, slot: int, close: float, f: FloatArray) -> None:
     """Fill in u and z of both classes, and z of the price, over the four windows; 0 where a scale is 0."""
+    sigma_spot, sigma_perp, sigma_r = f[at.SIGMA_SPOT], f[at.SIGMA_PERP], f[at.SIGMA_R]
     for window in range(at.WINDOW_COUNT):
-        root = math.sqrt(at.WINDOW_ROWS[window])
-        u_spot, u_perp, z_r = 0.0, 0.0, 0.0
-        if f[at.SIGMA_SPOT] > 0.0:
-            u_spot = state.totals[window, at.F_DELTA_SPOT] / f[at.SIGMA_SPOT]
-        if f[at.SIGMA_PERP] > 0.0:
-            u_perp = state.totals[window, at.F_DELTA_PERP] / f[at.SIGMA_PERP]
-        if f[at.SIGMA_R] > 0.0:
-            earlier = state.history[(slot - at.WINDOW_ROWS[window]) % at.HISTORY_ROWS, at.H_CLOSE]
-            z_r = log_ratio(close, earlier) / (f[at.SIGMA_R] * root)
+        root = WINDOW_ROOTS[window]
+        u_spot = scaled(state.totals[window, at.F_DELTA_SPOT], sigma_spot)
+        u_perp = scaled(state.totals[window, at.F_DELTA_PERP], sigma_perp)
+        earlier = state.history[(slot - at.WINDOW_ROWS[window]) % at.HISTORY_ROWS, at.H_CLOSE]
         f[at.U_SPOT + window] = u_spot
         f[at.U_PERP + window] = u_perp
         f[at.Z_SPOT + window] = u_spot / root
         f[at.Z_PERP + window] = u_perp / root
-        f[at.Z_R + window] = z_r
+        f[at.Z_R + window] = scaled(log_ratio(close, earlier), sigma_r * root)
 
 
-@njit(cache=True)
-def _shares(state, rows, f):
+@kernel_part
+def _shares(state: FeatureState, rows: int, f: FloatArray) -> None:
     """Fill in volatility, activity and coverage: means over each window, or over the rows there are."""
     totals = state.totals
-    f[at.VOL_5M] = math.sqrt(totals[at.W5, at.F_R2] / min(rows, at.WINDOW_ROWS[at.W5]))
-    f[at.VOL_30M] = math.sqrt(totals[at.W30, at.F_R2] / min(rows, at.WINDOW_ROWS[at.W30]))
-    f[at.ACTIVITY_SPOT_15M] = totals[at.W15, at.F_TRADED_SPOT] / min(rows, at.WINDOW_ROWS[at.W15])
-    f[at.ACTIVITY_PERP_15M] = totals[at.W15, at.F_TRADED_PERP] / min(rows, at.WINDOW_ROWS[at.W15])
-    f[at.ACTIVITY_SPOT_30M] = totals[at.W30, at.F_TRADED_SPOT] / min(rows, at.WINDOW_ROWS[at.W30])
-    f[at.ACTIVITY_PERP_30M] = totals[at.W30, at.F_TRADED_PERP] / min(rows, at.WINDOW_ROWS[at.W30])
+    seen_5m, seen_15m = min(rows, at.WINDOW_ROWS[at.W5]), min(rows, at.WINDOW_ROWS[at.W15])
+    seen_30m = min(rows, at.WINDOW_ROWS[at.W30])
+    f[at.VOL_5M] = math.sqrt(totals[at.W5, at.F_R2] / seen_5m)
+    f[at.VOL_30M] = math.sqrt(totals[at.W30, at.F_R2] / seen_30m)
+    f[at.ACTIVITY_SPOT_15M] = totals[at.W15, at.F_TRADED_SPOT] / seen_15m
+    f[at.ACTIVITY_PERP_15M] = totals[at.W15, at.F_TRADED_PERP] / seen_15m
+    f[at.ACTIVITY_SPOT_30M] = totals[at.W30, at.F_TRADED_SPOT] / seen_30m
+    f[at.ACTIVITY_PERP_30M] = totals[at.W30, at.F_TRADED_PERP] / seen_30m
     for window in range(at.WINDOW_COUNT):
         seen = min(rows, at.WINDOW_ROWS[window])
         f[at.COVERAGE_SPOT + window] = totals[window, at.F_COVER_SPOT] / seen
         f[at.COVERAGE_PERP + window] = totals[window, at.F_COVER_PERP] / seen
 
 
-@njit(cache=True)
-def feature_row(state, second, rows, inputs, i, f):
-    """Take in column ``i`` of ``inputs`` float64[12, n] and fill the feature row ``f`` float64[39].
+@kernel_part
+def _speeds(state: FeatureState, slot: int, f: FloatArray) -> None:
+    """Keep the row's flow, speed and volume; fill in how much slower it is than 300 rows ago, 0..1."""
+    speed = abs(f[at.Z_SPOT + at.W5]) + abs(f[at.Z_PERP + at.W5])
+    earlier = state.history[(slot - at.BLOCK_ROWS) % at.HISTORY_ROWS, at.H_SPEED]
+    slower = 1.0 - speed / earlier if earlier > at.EPS else 0.0
+    f[at.DECELERATION] = min(max(slower, 0.0), 1.0)
+    state.history[slot, at.H_SPEED] = speed
+    state.history[slot, at.H_FLOW] = abs(f[at.U_SPOT + at.W5]) + abs(f[at.U_PERP + at.W5])
+    state.history[slot, at.H_VOLUME] = state.totals[at.W5, at.F_VOLUME]
+
+
+@kernel_part
+def feature_row(
+    state: FeatureState, second: int, rows: int, inputs: FloatArray, i: int, f: FloatArray
+) -> None:
+    """Take in column ``i`` of ``inputs`` float64[12, n] and fill the feature row ``f`` float64[40].
 
     ``second`` is the row's epoch second, ``rows`` how many rows exist up to it (1 for the first).
     """
-    block = second // at.BLOCK_ROWS
-    position = second % at.BLOCK_ROWS
-    slot = second % at.HISTORY_ROWS
+    block, position, slot = second // at.BLOCK_ROWS, second % at.BLOCK_ROWS, second % at.HISTORY_ROWS
     close, low, high = inputs[at.CLOSE, i], inputs[at.LOW, i], inputs[at.HIGH, i]
     if rows == 1:
         _first_row(state, close, low, high)
     if rows == 1 or position == 0:
         _open_block(state, block)
-
-    delta_spot = inputs[at.SPOT_BUY, i] - inputs[at.SPOT_SELL, i]
-    delta_perp = inputs[at.PERP_BUY, i] - inputs[at.PERP_SELL, i]
-    spot = inputs[at.SPOT_BUY, i] + inputs[at.SPOT_SELL, i]
-    perp = inputs[at.PERP_BUY, i] + inputs[at.PERP_SELL, i]
-    r = log_ratio(close, state.history[(slot - 1) % at.HISTORY_ROWS, at.H_CLOSE])
-    added, squared = state.added, state.squared
-    added[at.F_DELTA_SPOT] = delta_spot
-    added[at.F_DELTA_PERP] = delta_perp
-    added[at.F_R2] = r * r
-    added[at.F_TRADED_SPOT] = 1.0 if spot > 0.0 else 0.0
-    added[at.F_TRADED_PERP] = 1.0 if perp > 0.0 else 0.0
-    added[at.F_COVER_SPOT] = inputs[at.COVERAGE_S, i]
-    added[at.F_COVER_PERP] = inputs[at.COVERAGE_P, i]
-    added[at.F_VOLUME] = spot + perp
-    squared[at.N_SPOT] = delta_spot * delta_spot
-    squared[at.N_PERP] = delta_perp * delta_perp
-    squared[at.N_R] = r * r
-    squared[3] = 0.0
+    _row_terms(state, inputs, i, log_ratio(close, state.history[(slot - 1) % at.HISTORY_ROWS, at.H_CLOSE]))
     _sum_windows(state, block, position)
-
-    f[at.SIGMA_SPOT] = _noise_scale(state, block, position, at.N_SPOT, rows)
-    f[at.SIGMA_PERP] = _noise_scale(state, block, position, at.N_PERP, rows)
-    f[at.SIGMA_R] = _noise_scale(state, block, position, at.N_R, rows)
+    seen = min(rows, at.NOISE_ROWS)
+    f[at.SIGMA_SPOT] = _noise_scale(state, block, position, at.N_SPOT, seen)
+    f[at.SIGMA_PERP] = _noise_scale(state, block, position, at.N_PERP, seen)
+    f[at.SIGMA_R] = _noise_scale(state, block, position, at.N_R, seen)
     _z_values(state, slot, close, f)
     _shares(state, rows, f)
-    _price_extremes(state, second, position, low, high, f)
-
-    here = state.history[slot]
-    here[at.H_CLOSE] = close
-    here[at.H_VOLUME] = state.totals[at.W5, at.F_VOLUME]
-    here[at.H_FLOW] = abs(f[at.U_SPOT + at.W5]) + abs(f[at.U_PERP + at.W5])
-    here[at.H_SPEED] = abs(f[at.Z_SPOT + at.W5]) + abs(f[at.Z_PERP + at.W5])
+    _price_extremes(state, slot, position, low, high, f)
+    _speeds(state, slot, f)
+    state.history[slot, at.H_CLOSE] = close
     if position == at.BLOCK_ROWS - 1:
         _close_block(state, block)
+
+
+@kernel_part
+def keep_largest(ring: FloatArray, places: IntArray, which: int, values: FloatArray, width: int) -> None:
+    """Replace ``values`` (``width`` of them, 0 or more) by the largest of the memory, theirs included.
+
+    ``ring`` float64[memory + 2, width] goes round, ``places[which]`` is where. From the place on stand the
+    suffix maxima of the last round, before it the raw values of this one; the last row but one
+    stays 0, the last is the maximum of this round.
+    """
+    memory = ring.shape[0] - 2
+    place = places[which]
+    for k in range(width):
+        value = values[k]
+        largest = value if place == 0 else max(ring[memory + 1, k], value)
+        ring[memory + 1, k] = largest
+        values[k] = max(largest, ring[place + 1, k])
+        ring[place, k] = value
+    places[which] = place + 1
+    if place == memory - 1:
+        places[which] = 0
+        for earlier in range(memory - 2, -1, -1):
+            for k in range(width):
+                ring[earlier, k] = max(ring[earlier, k], ring[earlier + 1, k])
+
+
+@kernel_part
+def candle_shape(history: FloatArray, slot: int, k: int, side: int) -> tuple[float, bool, bool]:
+    """Trailing candle ``k`` (0 = newest) seen from ``side``: share of its wick, body, attempt.
+
+    Long: the lower wick's share of the range, close above open, and a low below and a close above
+    the lowest low of the 1800 rows before the candle. Short is the mirror image. No range, no wick.
+    """
+    end = (slot - k * at.BLOCK_ROWS) % at.HISTORY_ROWS
+    before = (end - at.BLOCK_ROWS) % at.HISTORY_ROWS
+    begin, close = history[before, at.H_CLOSE], history[end, at.H_CLOSE]
+    low = min(history[end, at.H_LOW], begin)
+    high = max(history[end, at.H_HIGH], begin)
+    if side > 0:
+        wick = log_ratio(min(begin, close), low)
+        broken = history[before, at.H_RANGE_LOW]
+        body, attempt = close > begin, low < broken < close
+    else:
+        wick = log_ratio(high, max(begin, close))
+        broken = history[before, at.H_RANGE_HIGH]
+        body, attempt = close < begin, high > broken > close
+    return (wick / log_ratio(high, low) if high > low else 0.0), body, attempt

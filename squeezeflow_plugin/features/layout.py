@@ -9,6 +9,7 @@ are in ``FEATURE_NAMES`` in the order of the numbers.
 
 from __future__ import annotations
 
+EPS = 1e-9  # what comparisons of computed quantities tolerate
 WINDOW_NAMES = ("5m", "15m", "30m", "1h")
 WINDOW_COUNT = 4
 BLOCK_ROWS = 300  # every window is a whole number of 300 s blocks, aligned to UTC
@@ -56,7 +57,8 @@ ACTIVITY_SPOT_30M = 35
 ACTIVITY_PERP_30M = 36
 RANGE_LOW = 37
 RANGE_HIGH = 38
-FEATURE_COUNT = 39
+DECELERATION = 39
+FEATURE_COUNT = 40
 
 W5, W15, W30, W60 = 0, 1, 2, 3
 
@@ -77,6 +79,7 @@ FEATURE_NAMES = (
     "activity_perp_30m",
     "range_low",
     "range_high",
+    "deceleration",
 )
 
 # Columns of the history ring: what later rows ask of this one.
@@ -84,16 +87,8 @@ H_CLOSE, H_LOW, H_HIGH, H_RANGE_LOW, H_RANGE_HIGH, H_VOLUME, H_FLOW, H_SPEED = 0
 HISTORY_WIDTH = 8  # eight doubles: one cache line a row
 
 # Columns of the flow sums and of the noise sums.
-F_DELTA_SPOT, F_DELTA_PERP, F_R2, F_TRADED_SPOT, F_TRADED_PERP, F_COVER_SPOT, F_COVER_PERP, F_VOLUME = (
-    0,
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    7,
-)
+F_DELTA_SPOT, F_DELTA_PERP, F_R2, F_TRADED_SPOT, F_TRADED_PERP = 0, 1, 2, 3, 4
+F_COVER_SPOT, F_COVER_PERP, F_VOLUME = 5, 6, 7
 FLOW_WIDTH = 8
 N_SPOT, N_PERP, N_R = 0, 1, 2
 NOISE_WIDTH = 4  # three used; four keep a row within one cache line

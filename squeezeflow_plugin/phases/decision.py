@@ -86,6 +86,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     activity_perp_30m: float
     range_low: float
     range_high: float
+    deceleration: float
     context: float
     regime: int
     setup: int
@@ -96,7 +97,6 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     reset: int
     reset_active: int
     retrace_peak: float
-    deceleration: float
     score_reset: float
     score_absorption: float
     score_breakdown: float
@@ -129,8 +129,8 @@ def decision_of(second: int, values: FloatArray) -> Decision:
 class DecisionArrays:
     """The decisions of n contiguous seconds as columns.
 
-    ``second`` int64[n]; ``values`` float64[COLUMN_COUNT, n], rows in the order of COLUMN_NAMES. A column
-    by name is a view, of the meaning that ``Decision`` gives.
+    ``second`` int64[n]; ``values`` float64[n, COLUMN_COUNT], columns in the order of COLUMN_NAMES and of the
+    meaning that ``Decision`` gives.
     """
 
     second: npt.NDArray[np.int64]
@@ -140,8 +140,8 @@ class DecisionArrays:
         return len(self.second)
 
     def column(self, name: str) -> FloatArray:
-        """float64[n] of a field of ``Decision``; directions and flags as numbers."""
-        return self.values[COLUMN_NAMES.index(name)]
+        """float64[n] of a field of ``Decision``, a view; directions and flags as numbers."""
+        return self.values[:, COLUMN_NAMES.index(name)]
 
     @property
     def score(self) -> FloatArray:
@@ -163,7 +163,7 @@ class DecisionArrays:
 
     def at(self, index: int) -> Decision:
         """The record of row ``index``; negative counts from the end."""
-        return decision_of(int(self.second[index]), self.values[:, index])
+        return decision_of(int(self.second[index]), self.values[index])
 
 
 def veto_names(codes: FloatArray) -> npt.NDArray[np.object_]:

@@ -15,11 +15,11 @@ import numba
 import numpy as np
 
 from squeezeflow_plugin.errors import EngineError
-from squeezeflow_plugin.features.flow import Flow, FloatArray, FlowRow, check_row
+from squeezeflow_plugin.features.flow import FloatArray, Flow, FlowRow, check_row
 from squeezeflow_plugin.features.layout import INPUT_COUNT
 from squeezeflow_plugin.phases.decision import Decision, DecisionArrays, decision_of
-from squeezeflow_plugin.phases.kernels import COUNTER_SIZE, NEVER, ROWS, score_rows, state_size
-from squeezeflow_plugin.phases.layout import COLUMN_COUNT, COLUMN_NAMES
+from squeezeflow_plugin.phases.kernels import score_rows, state_size
+from squeezeflow_plugin.phases.layout import COLUMN_COUNT, COLUMN_NAMES, COUNTER_SIZE, FROM_ZERO, NEVER, ROWS
 from squeezeflow_plugin.phases.params import Params
 
 METHOD_VERSION: Final = "1"  # raised whenever some number may come out differently
@@ -50,11 +50,10 @@ class Engine:
     def __init__(self, params: Params | None = None) -> None:
         self.params: Final = Params() if params is None else params
         self._rules = self.params.rules()
-        size = state_size(self._rules.setup_ttl, self._rules.explosion_memory, self._rules.reset_ttl)
-        self._flat = np.zeros(size)
+        self._flat = np.zeros(state_size(self._rules))
         self._counters = np.zeros(COUNTER_SIZE, dtype=np.int64)
         self._cell = np.empty((INPUT_COUNT, 1))
-        self._out = np.empty((COLUMN_COUNT, 1))
+        self._out = np.empty((1, COLUMN_COUNT))
         self._second: int | None = None
         self.reset()
 
@@ -62,7 +61,7 @@ class Engine:
         """Forget every row."""
         self._flat[:] = 0.0
         self._counters[:] = NEVER
-        self._counters[ROWS] = 0
+        self._counters[list(FROM_ZERO)] = 0
         self._second = None
 
     @property
@@ -90,7 +89,7 @@ class Engine:
         self._cell[:, 0] = row[1:]
         score_rows(self._flat, self._counters, self._rules, row.time, self._cell, _ALL, self._out)
         self._second = row.time
-        return decision_of(row.time, self._out[:, 0])
+        return decision_of(row.time, self._out[0])
 
     def run(self, flow: Flow) -> DecisionArrays:
         """Score every row of ``flow``, which must follow the last second; the state goes on from there."""
@@ -101,11 +100,11 @@ class Engine:
         self._score(flow, _NONE)
 
     def columns(self, flow: Flow, names: tuple[str, ...]) -> FloatArray:
-        """As ``run``, for some fields of ``Decision`` only: float64[len(names), n]."""
+        """As ``run``, for some fields of ``Decision`` only: float64[n, len(names)]."""
         return self._score(flow, np.array([COLUMN_NAMES.index(name) for name in names], dtype=np.int64))
 
     def _score(self, flow: Flow, columns: np.ndarray[tuple[int], np.dtype[np.int64]]) -> FloatArray:
-        out = np.empty((len(columns), len(flow)))
+        out = np.empty((len(flow), len(columns)))
         if len(flow) == 0:
             return out
         first = int(flow.time[0])

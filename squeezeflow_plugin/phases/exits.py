@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from squeezeflow_plugin.errors import EngineError
-from squeezeflow_plugin.features.flow import Flow, FloatArray, FlowRow
+from squeezeflow_plugin.features.flow import FloatArray, Flow, FlowRow
 from squeezeflow_plugin.phases.decision import Decision, DecisionArrays
-from squeezeflow_plugin.phases.kernels import exit_row, exit_rows, feed_rows
+from squeezeflow_plugin.phases.kernels import find_exit
 from squeezeflow_plugin.phases.layout import EXIT_NAMES
 from squeezeflow_plugin.phases.params import Params
 
@@ -38,18 +38,16 @@ class Baseline:
 
     @classmethod
     def of(cls, decision: Decision, direction: int | None = None) -> Baseline:
-        """The baseline at ``decision``, in the direction of its entry where none is given."""
-        side = decision.entry if direction is None else direction
-        return cls(
-            decision.second,
-            side,
-            decision.sigma_spot,
-            decision.sigma_perp,
-            decision.range_low,
-            decision.range_high,
-        )
+        """The baseline at ``decision``, in the direction of its entry where none is given.
 
-    def _array(self) -> FloatArray:
+        Raises EngineError where neither says a direction.
+        """
+        side = decision.entry if direction is None else direction
+        scales = decision.sigma_spot, decision.sigma_perp
+        return cls(decision.second, side, *scales, decision.range_low, decision.range_high)
+
+    def array(self) -> FloatArray:
+        """float64[5] as the kernel reads it."""
         return np.array([self.direction, self.sigma_spot, self.sigma_perp, self.low, self.high])
 
 
@@ -67,36 +65,15 @@ class ExitWatch:
     def __init__(self, baseline: Baseline, params: Params | None = None) -> None:
         self.baseline = baseline
         self._rules = (Params() if params is None else params).rules()
-        self._baseline = baseline._array()
+        self._baseline = baseline.array()
         self._running = np.zeros(3)
+        self._watched = np.empty((6, 1))
         self._second = baseline.second
 
     @property
     def second(self) -> int:
         """The last second taken in; E at first."""
         return self._second
-
-    def feed(self, flow: Flow) -> None:
-        """Take in the seconds that follow without asking for an exit: those before a restart or a revision.
-
-        Raises EngineError where the flow's first second does not follow.
-        """
-        if len(flow) == 0:
-            return
-        if flow.time[0] != self._second + 1:
-            raise EngineError(
-                f"the watch of entry {self.baseline.second} stands at {self._second} and was fed rows from "
-                f"{flow.time[0]}; it needs those from {self._second + 1}"
-            )
-        feed_rows(self._running, flow.spot_buy - flow.spot_sell, flow.perp_buy - flow.perp_sell)
-        self._second = int(flow.time[-1])
-
-    def copy(self) -> ExitWatch:
-        """A watch of its own that stands where this one does."""
-        other = ExitWatch.__new__(ExitWatch)
-        other.baseline, other._rules, other._baseline = self.baseline, self._rules, self._baseline
-        other._running, other._second = self._running.copy(), self._second
-        return other
 
     def step(self, row: FlowRow, decision: Decision) -> str | None:
         """Take in the next second; the name of the exit that holds at it, None where none does.
@@ -105,20 +82,18 @@ class ExitWatch:
         """
         if row.time != self._second + 1 or decision.second != row.time:
             raise EngineError(
-                f"the watch of entry {self.baseline.second} stands at {self._second} and was given the row of "
-                f"{row.time} with the decision of {decision.second}; it needs both of {self._second + 1}"
+                f"the watch of entry {self.baseline.second} needs second {self._second + 1} and was given the "
+                f"row of {row.time} with the decision of {decision.second}; it stays where it is"
             )
-        code = exit_row(
-            self._baseline,
-            self._running,
-            self._rules,
-            float(row.spot_buy - row.spot_sell),
-            float(row.perp_buy - row.perp_sell),
-            float(row.close),
+        self._watched[:, 0] = (
+            row.spot_buy - row.spot_sell,
+            row.perp_buy - row.perp_sell,
+            row.close,
             decision.z_spot_15m,
             decision.z_perp_15m,
             decision.context,
         )
+        _, code = find_exit(self._baseline, self._running, self._rules, self._watched)
         self._second = row.time
         return EXIT_NAMES[code] or None
 
@@ -138,15 +113,16 @@ def first_exit(
             f"second {baseline.second + 1}, the first after the entry, is outside the rows from "
             f"{flow.time[0]} to {flow.time[-1]}; no exit is sought"
         )
-    row, code = exit_rows(
-        baseline._array(),
-        np.zeros(3),
-        (Params() if params is None else params).rules(),
-        (flow.spot_buy - flow.spot_sell)[start:],
-        (flow.perp_buy - flow.perp_sell)[start:],
-        flow.close[start:],
-        decisions.column("z_spot_15m")[start:],
-        decisions.column("z_perp_15m")[start:],
-        decisions.column("context")[start:],
+    watched = np.stack(
+        [
+            (flow.spot_buy - flow.spot_sell)[start:],
+            (flow.perp_buy - flow.perp_sell)[start:],
+            flow.close[start:],
+            decisions.column("z_spot_15m")[start:],
+            decisions.column("z_perp_15m")[start:],
+            decisions.column("context")[start:],
+        ]
     )
+    rules = (Params() if params is None else params).rules()
+    row, code = find_exit(baseline.array(), np.zeros(3), rules, watched)
     return Exit(int(flow.time[start + row]), EXIT_NAMES[code]) if code else None

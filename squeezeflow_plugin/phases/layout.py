@@ -20,20 +20,19 @@ STALLED = FEATURE_COUNT + 6
 RESET = FEATURE_COUNT + 7
 RESET_ACTIVE = FEATURE_COUNT + 8
 RETRACE_PEAK = FEATURE_COUNT + 9
-DECELERATION = FEATURE_COUNT + 10
-SCORE_RESET = FEATURE_COUNT + 11
-SCORE_ABSORPTION = FEATURE_COUNT + 12
-SCORE_BREAKDOWN = FEATURE_COUNT + 13
-SCORE_BIAS = FEATURE_COUNT + 14
-SCORE_OI = FEATURE_COUNT + 15
-SCORE = FEATURE_COUNT + 16
-ELIGIBLE = FEATURE_COUNT + 17
-EVENT = FEATURE_COUNT + 18
-ENTRY = FEATURE_COUNT + 19
-READY = FEATURE_COUNT + 20
-TRADABLE = FEATURE_COUNT + 21
-VETO = FEATURE_COUNT + 22
-COLUMN_COUNT = FEATURE_COUNT + 23
+SCORE_RESET = FEATURE_COUNT + 10
+SCORE_ABSORPTION = FEATURE_COUNT + 11
+SCORE_BREAKDOWN = FEATURE_COUNT + 12
+SCORE_BIAS = FEATURE_COUNT + 13
+SCORE_OI = FEATURE_COUNT + 14
+SCORE = FEATURE_COUNT + 15
+ELIGIBLE = FEATURE_COUNT + 16
+EVENT = FEATURE_COUNT + 17
+ENTRY = FEATURE_COUNT + 18
+READY = FEATURE_COUNT + 19
+TRADABLE = FEATURE_COUNT + 20
+VETO = FEATURE_COUNT + 21
+COLUMN_COUNT = FEATURE_COUNT + 22
 
 PHASE_NAMES = (
     "context",
@@ -46,7 +45,6 @@ PHASE_NAMES = (
     "reset",
     "reset_active",
     "retrace_peak",
-    "deceleration",
     "score_reset",
     "score_absorption",
     "score_breakdown",
@@ -80,3 +78,21 @@ RESET_NONE, RESET_EXHAUSTION, RESET_EXPLOSION = 0, 1, 2  # the method's types: n
 
 EXIT_NAMES = ("", "flow_reversal", "range_break", "cvd_invalidation", "context_invalidation")
 EXIT_FLOW, EXIT_RANGE, EXIT_CVD, EXIT_CONTEXT = 1, 2, 3, 4
+
+# Phase 5. The baseline: side, sigma_spot, sigma_perp, low, high. Running: rows and flows since the entry.
+B_SIDE, B_SIGMA_SPOT, B_SIGMA_PERP, B_LOW, B_HIGH = 0, 1, 2, 3, 4
+X_ROWS, X_SPOT, X_PERP = 0, 1, 2
+# What is watched of each row, float64[6, n].
+V_DELTA_SPOT, V_DELTA_PERP, V_CLOSE, V_Z_SPOT, V_Z_PERP, V_CONTEXT = 0, 1, 2, 3, 4, 5
+
+NEVER = -(1 << 40)  # a row number before every memory
+# The counters: how many rows there are, the row at which something was last so, places in the rings.
+ROWS, SETUP_ROW, SETUP_SIDE, QUALIFIED_ROW, EVENT_ROW, EVENT_SIDE = 0, 1, 2, 3, 4, 5
+TYPED_ROW, EXPLODED_ROW = 6, 8  # two each: long, short
+SETUP_PLACE, EXPLOSION_PLACE, PEAK_PLACE = 10, 11, 12
+COUNTER_SIZE = 13
+FROM_ZERO = (ROWS, SETUP_SIDE, EVENT_SIDE, SETUP_PLACE, EXPLOSION_PLACE, PEAK_PLACE)  # the others at NEVER
+
+
+SETUP_WIDTH = 4  # strength long, gap long, strength short, gap short
+PEAK_WIDTH = 2  # retrace long, retrace short

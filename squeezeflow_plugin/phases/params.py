@@ -111,7 +111,9 @@ class Params:
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
-            raise ParameterError(f"unknown parameter(s) {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+            raise ParameterError(
+                f"unknown parameter(s) {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+            )
         given = dict(values)
         if "weights" in given and isinstance(given["weights"], list):
             given["weights"] = tuple(given["weights"])
@@ -155,6 +157,7 @@ class Params:
     def _require_weights(self) -> None:
         usable = isinstance(self.weights, tuple) and len(self.weights) == 4
         if not usable or not all(
-            isinstance(weight, (int, float)) and math.isfinite(weight) and weight >= 0 for weight in self.weights
+            isinstance(weight, (int, float)) and math.isfinite(weight) and weight >= 0
+            for weight in self.weights
         ):
             raise ParameterError(f"weights must be four finite numbers, 0 or more, was {self.weights!r}")
