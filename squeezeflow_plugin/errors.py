@@ -18,6 +18,9 @@ left to travel up.
         StoreCorruptError      the store cannot be read; nothing is written over it
         StoreConflictError     a closing record differs from the one already stored
         StoreEmptyError        the asked span holds no data
+      BusError                 the bus cannot be reached or refuses; the store has everything
+        BusGapError            the stream does not go on where the reader stands
+        BusConflictError       the stream holds another record of that second
       EngineError              the scoring was fed something it cannot score
       SimulatorError           the simulated market cannot be set up
       ProcessError             a child process died or a port is taken
@@ -85,6 +88,18 @@ class StoreConflictError(StoreError):
 
 class StoreEmptyError(StoreError):
     """The asked span holds no data. The message says what exists."""
+
+
+class BusError(SqueezeFlowError):
+    """The bus cannot be reached or refuses. Nothing is lost: whoever meets this goes to the store."""
+
+
+class BusGapError(BusError):
+    """The stream does not go on where the reader stands. The reader goes to the store."""
+
+
+class BusConflictError(BusError):
+    """The stream holds something else for that second. It stays until the publisher forgets it."""
 
 
 class EngineError(SqueezeFlowError):

@@ -1,0 +1,1 @@
+"""Bars in flight: one contract, kept in memory and by Redis Streams."""
