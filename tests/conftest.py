@@ -12,7 +12,7 @@ SHARED = Path(os.environ.get("SQUEEZEFLOW_SHARED") or Path(__file__).parents[2] 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The reference data beside the checkout (or in SQUEEZEFLOW_SHARED); skips the test where there is none."""
+    """The reference data: SQUEEZEFLOW_SHARED, else ../shared; skips the test where there is none."""
     if not SHARED.is_dir():
         pytest.skip(f"there is no reference data at {SHARED} (set SQUEEZEFLOW_SHARED)")
     return SHARED

@@ -10,12 +10,11 @@ Adding an exchange takes one module in ``exchanges/`` that holds ``ADAPTER = <cl
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
 
-from squeezeflow_plugin.errors import UnknownInstrumentError
 from squeezeflow_plugin.market import Instrument, Trade
 
 
@@ -117,8 +116,8 @@ class ExchangeAdapter(Protocol):
     contiguous_ids: bool
     """Whether trade ids of a market are integers that follow each other without gaps."""
 
-    def instrument_requests(self, markets: Collection[str] = ()) -> tuple[RestRequest, ...]:
-        """The requests that describe these markets; those that describe all where none is named."""
+    def instrument_requests(self) -> tuple[RestRequest, ...]:
+        """The requests whose answers together describe the exchange's markets."""
         ...
 
     def parse_instruments(self, body: bytes, request: RestRequest) -> tuple[Instrument, ...]:
@@ -139,27 +138,3 @@ class ExchangeAdapter(Protocol):
     def parse(self, frame: str | bytes, received_ns: int) -> Parsed:
         """As ``session().parse``, for a frame that stands alone."""
         ...
-
-
-def choose(
-    instruments: Sequence[Instrument], markets: Sequence[str]
-) -> tuple[tuple[Instrument, ...], tuple[UnknownInstrumentError, ...]]:
-    """The instruments of these markets in the order asked, and one error for each that does not exist.
-
-    >>> from squeezeflow_plugin.market import MarketKind
-    >>> known = [Instrument("BINANCE:btcusdt", "BTCUSDT", MarketKind.SPOT, "BTC", "USDT", "USDT")]
-    >>> found, unknown = choose(known, ["BINANCE:btcusdt", "BINANCE:btcusd"])
-    >>> [i.symbol for i in found], [str(e) for e in unknown]
-    (['BTCUSDT'], ['BINANCE:btcusd is not open for trading on BINANCE (1 markets are); it is left out'])
-    """
-    by_market = {instrument.market: instrument for instrument in instruments}
-    found = tuple(by_market[market] for market in markets if market in by_market)
-    unknown = tuple(
-        UnknownInstrumentError(
-            f"{market} is not open for trading on {market.partition(':')[0]} "
-            f"({len(by_market)} markets are); it is left out"
-        )
-        for market in markets
-        if market not in by_market
-    )
-    return found, unknown

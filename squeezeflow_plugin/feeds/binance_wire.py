@@ -18,7 +18,7 @@ import msgspec
 
 from squeezeflow_plugin.errors import FeedProtocolError
 from squeezeflow_plugin.feeds.adapter import LeftOut, Parsed, Refusal, StreamPlan, Subscription
-from squeezeflow_plugin.feeds.wire import (
+from squeezeflow_plugin.feeds.reading import (
     INFINITY,
     MAX_AHEAD_NS,
     SKIPPED,

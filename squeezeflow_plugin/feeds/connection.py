@@ -101,6 +101,7 @@ class FeedConnection:
         self._open_timeout_s = open_timeout_s
         self._ack_timeout_s = ack_timeout_s
         self._backoff = backoff or Backoff()
+        self._carried = frozenset(plan.markets)
         self._live: set[str] = set()
         self._refused: set[str] = set()
         self._alive_ns = 0  # the last sign of life; when the connection opened where there was none yet
@@ -196,8 +197,6 @@ class FeedConnection:
             self._alive_ns = self._good_ns = received_ns
             self.stats.trades += len(parsed.trades)
             self._sink.trades(parsed.trades)
-            if not parsed.rejected:
-                return
         if parsed.left_out:
             self._alive_ns = self._good_ns = received_ns
             self.stats.left_out += len(parsed.left_out)
@@ -210,15 +209,15 @@ class FeedConnection:
             reason = (
                 f"{self.plan.exchange} refuses {', '.join(refusal.markets) or 'a request'}: {refusal.reason}"
             )
-            self._refused.update(refusal.markets)
             self._reject(reason, frame)
-            if refusal.markets:
-                self._sink.down(refusal.markets, received_ns, reason)
+            if carried := tuple(m for m in refusal.markets if m in self._carried):
+                self._refused.update(carried)
+                self._sink.down(carried, received_ns, reason)
         if parsed.close:
             raise _AnnouncedEndError(f"{self.plan.url} wants a new connection: {parsed.close}")
 
     def _acknowledge(self, markets: tuple[str, ...], received_ns: int) -> None:
-        new = tuple(market for market in markets if market not in self._live)
+        new = tuple(m for m in markets if m in self._carried and m not in self._live)
         if new:
             self._live.update(new)
             self._good_ns = received_ns

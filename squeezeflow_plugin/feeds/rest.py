@@ -1,14 +1,11 @@
-"""Asks exchanges over HTTP what their markets are."""
+"""Carries an adapter's requests to the exchange over HTTP."""
 
 from __future__ import annotations
-
-from collections.abc import Collection
 
 import aiohttp
 
 from squeezeflow_plugin.errors import FeedConnectionError
-from squeezeflow_plugin.feeds.adapter import ExchangeAdapter, RestRequest
-from squeezeflow_plugin.market import Instrument
+from squeezeflow_plugin.feeds.adapter import RestRequest
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024  # the largest known, Binance spot's with all permission sets, has 20 MB
 
@@ -39,17 +36,3 @@ async def fetch(session: aiohttp.ClientSession, request: RestRequest, timeout_s:
     if response.status != 200:
         raise FeedConnectionError(f"{request.url} answered status {response.status}: {bytes(chunks[:200])!r}")
     return bytes(chunks)
-
-
-async def fetch_instruments(
-    adapter: ExchangeAdapter, markets: Collection[str] = (), timeout_s: float = 20.0
-) -> tuple[Instrument, ...]:
-    """Every market that is open for trading, at least those among ``markets`` (all where none is named).
-
-    Raises FeedConnectionError as ``fetch`` does and FeedProtocolError for an answer that cannot be read.
-    """
-    found: list[Instrument] = []
-    async with aiohttp.ClientSession() as session:
-        for request in adapter.instrument_requests(markets):
-            found.extend(adapter.parse_instruments(await fetch(session, request, timeout_s), request))
-    return tuple(found)

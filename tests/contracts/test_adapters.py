@@ -1,8 +1,8 @@
 """One suite over every exchange: what its own frames must yield, and what the contract asks of all of them.
 
 ``tests/frames/<module>.jsonl`` is found by the name of the adapter's module. Its first row holds
-``instruments``; each of the others a frame (``raw`` or ``raw_b64``, ``recv_ns`` where it matters) and either the
-whole ``parsed`` value, fields at their default left out, or the exact ``error``.
+``instruments``; each of the others a frame (``raw`` or ``raw_b64``, ``recv_ns`` where it matters) and either
+the whole ``parsed`` value, fields at their default left out, or the exact ``error``.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ A ``@trade`` frame and what it means; ``m`` says that the buyer was the maker, s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -54,10 +54,7 @@ class BinanceSpot:
         self._rest_url = (rest_url or REST_URL).rstrip("/")
         self._ws_url = (ws_url or WS_URL).rstrip("/")
 
-    def instrument_requests(
-        self,
-        markets: Collection[str] = (),  # noqa: ARG002  # part of the contract
-    ) -> tuple[RestRequest, ...]:
+    def instrument_requests(self) -> tuple[RestRequest, ...]:
         """One request for all markets: naming them would let one unknown symbol fail the others."""
         # without the permission sets the answer is a fraction of its size
         params = (("showPermissionSets", "false"),)

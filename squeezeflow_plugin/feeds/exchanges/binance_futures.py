@@ -18,7 +18,7 @@ COIN-M quantities are contracts of a fixed number of US dollars: the notional is
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -88,19 +88,12 @@ class BinanceFutures:
         self._usdm_ws = (ws_url or USDM_WS_URL).rstrip("/")
         self._coinm_ws = (ws_url or COINM_WS_URL).rstrip("/")
 
-    def instrument_requests(self, markets: Collection[str] = ()) -> tuple[RestRequest, ...]:
-        """USD-M, COIN-M or both: what is not asked for cannot fail.
-
-        >>> [r.url for r in BinanceFutures().instrument_requests(["BINANCE_FUTURES:btcusdt"])]
-        ['https://fapi.binance.com/fapi/v1/exchangeInfo']
-        """
-        coinm = [is_coinm(market.partition(":")[2].upper()) for market in markets]
-        requests = []
-        if not coinm or not all(coinm):
-            requests.append(RestRequest("GET", self._usdm_rest + USDM_PATH))
-        if not coinm or any(coinm):
-            requests.append(RestRequest("GET", self._coinm_rest + COINM_PATH))
-        return tuple(requests)
+    def instrument_requests(self) -> tuple[RestRequest, ...]:
+        """One request for USD-M, one for COIN-M."""
+        return (
+            RestRequest("GET", self._usdm_rest + USDM_PATH),
+            RestRequest("GET", self._coinm_rest + COINM_PATH),
+        )
 
     def parse_instruments(self, body: bytes, request: RestRequest) -> tuple[Instrument, ...]:
         """The perpetual and dated contracts that are trading."""

@@ -1,0 +1,170 @@
+"""Recorded frames to trade lines: both row shapes, rejections by line, aggregates never beside trades."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from squeezeflow_plugin.errors import FrameError, SettingsError
+from squeezeflow_plugin.feeds.parse import Summary, parse_file
+
+T = 1_767_225_600_000
+
+
+def trade(trade_id: int, symbol: str = "BTCUSDT", price: str = "2.0", **more: Any) -> str:
+    event = {
+        "e": "trade",
+        "E": T,
+        "s": symbol,
+        "t": trade_id,
+        "p": price,
+        "q": "0.5",
+        "T": T,
+        "m": True,
+        **more,
+    }
+    return json.dumps(event)
+
+
+def aggregate(number: int, symbol: str = "BTCUSDT") -> str:
+    event = {
+        "e": "aggTrade",
+        "E": T,
+        "s": symbol,
+        "a": number,
+        "p": "2.0",
+        "q": "1.5",
+        "f": 1,
+        "l": 3,
+        "T": T,
+    }
+    return json.dumps({**event, "m": False})
+
+
+def recording(path: Path, *frames: str | dict[str, Any]) -> Path:
+    rows = [frame if isinstance(frame, dict) else {"raw": frame} for frame in frames]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    with gzip.open(path, "wt") if path.suffix == ".gz" else path.open("w") as file:
+        file.write(text)
+    return path
+
+
+def parsed(path: Path, exchange: str = "BINANCE") -> tuple[list[dict[str, Any]], list[str], Summary]:
+    out, err = io.StringIO(), io.StringIO()
+    summary = parse_file(exchange, path, out, err)
+    return [json.loads(line) for line in out.getvalue().splitlines()], err.getvalue().splitlines(), summary
+
+
+@pytest.mark.parametrize("name", ["frames.jsonl", "frames.jsonl.gz"])
+def test_a_line_holds_the_whole_trade(tmp_path: Path, name: str) -> None:
+    path = recording(tmp_path / name, '{"result":null,"id":1}', {"raw": trade(7), "recv_ns": 5 * 10**18})
+    lines, err, summary = parsed(path)
+    assert lines == [
+        {
+            "line": 1,
+            "market": "BINANCE:btcusdt",
+            "exchange_ns": T * 1_000_000,
+            "trade_id": "7",
+            "price": 2.0,
+            "size": 0.5,
+            "quote": 1.0,
+            "side": "sell",
+            "count": 1,
+            "liquidation": False,
+        }
+    ]
+    assert (summary.frames, summary.trades, summary.rejected) == (2, 1, 0)
+    assert err == [f"{path}: 2 frames: 1 trades, 0 rejected, 1 other (answer)"]
+
+
+def test_binary_rows_and_both_receive_times_are_read(tmp_path: Path) -> None:
+    future = trade(1, T=T + 7_200_000)
+    rows: list[dict[str, Any]] = [
+        {"raw_b64": base64.b64encode(trade(1).encode()).decode(), "other": [1]},
+        {"raw": future, "recv_ts": T / 1000},
+        {"raw": future, "recv_ns": T * 1_000_000},
+        {"raw": future},
+    ]
+    lines, err, _ = parsed(recording(tmp_path / "a.jsonl", *rows))
+    assert [line["line"] for line in lines] == [0, 3]
+    assert [text.split(": ")[1].startswith("BINANCE trade") for text in err] == [True, True, False]
+
+
+@pytest.mark.parametrize("frames", [(aggregate(1), trade(1)), (trade(1), aggregate(1))])
+def test_aggregates_are_left_out_beside_trades_wherever_they_stand(
+    tmp_path: Path, frames: tuple[str, str]
+) -> None:
+    path = recording(tmp_path / "a.jsonl", *frames, aggregate(2, "ETHUSDT"))
+    lines, _, summary = parsed(path)
+    assert sorted((line["market"], line["trade_id"], line["count"]) for line in lines) == [
+        ("BINANCE:btcusdt", "1", 1),
+        ("BINANCE:ethusdt", "a2", 3),
+    ]
+    assert summary.left_out == {"aggregate beside the market's trades": 1}
+
+
+def test_liquidations_do_not_silence_aggregates(tmp_path: Path) -> None:
+    order = {"s": "BTCUSDT", "S": "SELL", "q": "1", "p": "2", "ap": "2", "T": T}
+    forced = json.dumps({"e": "forceOrder", "E": T, "o": order})
+    lines, _, _ = parsed(recording(tmp_path / "a.jsonl", forced, aggregate(1)), "BINANCE_FUTURES")
+    assert [line["liquidation"] for line in lines] == [True, False]
+
+
+def test_executions_that_are_no_trades_are_counted_by_reason(tmp_path: Path) -> None:
+    path = recording(tmp_path / "a.jsonl", trade(1, X="ADL"), trade(2, X="MARKET"))
+    lines, err, _ = parsed(path, "BINANCE_FUTURES")
+    assert [line["trade_id"] for line in lines] == ["2"]
+    assert err == [f"{path}: 2 frames: 1 trades, 0 rejected, 1 left out (execution type 'ADL')"]
+
+
+def test_each_unreadable_frame_is_one_line_and_the_rest_goes_on(tmp_path: Path) -> None:
+    path = recording(
+        tmp_path / "a.jsonl", trade(1), "{", trade(2, price="NaN"), '{"code":1,"msg":"no"}', trade(3)
+    )
+    lines, err, summary = parsed(path)
+    assert [line["trade_id"] for line in lines] == ["1", "3"]
+    assert [text.split(": ")[0] for text in err] == [f"{path}:1", f"{path}:2", f"{path}:3", str(path)]
+    assert "field p must be a positive number, was 'NaN'" in err[1]
+    assert (summary.rejected, summary.trades) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (b"{not json}\n", r"a\.jsonl:1: no row of a recording"),
+        (b'{"other":1}\n', r"a\.jsonl:1: no row of a recording: has neither raw nor raw_b64"),
+        (b'{"raw":5}\n', r"a\.jsonl:1: no row of a recording: Expected `str \| null`"),
+        (b'{"raw_b64":"?"}\n', r"a\.jsonl:1: no row of a recording"),
+        (b"\xff\xfe\n", r"a\.jsonl:1: no row of a recording"),
+        (b'{"raw":"{}","recv_ns":"soon"}\n', r"a\.jsonl:1: no row of a recording"),
+    ],
+)
+def test_a_file_that_is_no_recording_is_named_by_line_and_nothing_is_written(
+    tmp_path: Path, bad: bytes, message: str
+) -> None:
+    path = recording(tmp_path / "a.jsonl", trade(1))
+    path.write_bytes(path.read_bytes() + bad)
+    out = io.StringIO()
+    with pytest.raises(FrameError, match=message):
+        parse_file("BINANCE", path, out, io.StringIO())
+    assert out.getvalue() == ""
+
+
+def test_a_cut_gzip_file_and_a_missing_one_are_named(tmp_path: Path) -> None:
+    path = recording(tmp_path / "a.jsonl.gz", *(trade(i, price=f"{i * 7919 % 9973}.5") for i in range(500)))
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(FrameError, match=r"a\.jsonl\.gz:\d+: the file cannot be read"):
+        parse_file("BINANCE", path, io.StringIO(), io.StringIO())
+    with pytest.raises(FrameError, match=r"none\.jsonl:0: the file cannot be read"):
+        parse_file("BINANCE", tmp_path / "none.jsonl", io.StringIO(), io.StringIO())
+
+
+def test_an_unknown_exchange_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="unknown exchange"):
+        parse_file("NOWHERE", tmp_path / "a.jsonl", io.StringIO())
