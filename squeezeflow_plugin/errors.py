@@ -90,6 +90,18 @@ class StoreEmptyError(StoreError):
     """The asked span holds no data. The message says what exists."""
 
 
+class StoreUnavailableError(StoreError):
+    """A store's server cannot be reached, is too slow or fails. What was to be written is written again."""
+
+
+class StoreMissingError(StoreError):
+    """The server lacks the database, policy or measurement that was asked for. The message says what exists."""
+
+
+class StoreIncompleteError(StoreError):
+    """A store does not hold all that a record announces, or cannot tell it. Nothing is made up for it."""
+
+
 class BusError(SqueezeFlowError):
     """The bus cannot be reached or refuses. Nothing is lost: whoever meets this goes to the store."""
 

@@ -3,8 +3,9 @@
 Three sources, the later wins: the defaults below, the ``squeezeflow`` section of a FreqTrade
 config (field names as keys), and ``SQUEEZEFLOW_*`` environment variables (field names in upper
 case; lists are separated by commas; ``endpoints`` is JSON). Fields of a server that other programs use
-too (``REDIS_*``) keep the names these programs know, without our prefix; other variables of that
-family are not ours and are left alone. This is the only module that reads the environment.
+too (``REDIS_*``, ``INFLUX_*``) keep the names these programs know, without our prefix; other variables of
+that family are not ours and are left alone. Credentials come from the environment or a file, never from a
+config section, and are not shown. This is the only module that reads the environment.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -24,9 +26,12 @@ from squeezeflow_plugin.errors import SettingsError
 ENV_PREFIX = "SQUEEZEFLOW_"
 MEMORY_SIZE = re.compile(r"\d+(b|kb?|mb?|gb?)?", re.IGNORECASE)
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-STORES = ("embedded",)
+STORES = ("embedded", "influx")
 BUSES = ("none", "memory", "redis")
-UNPREFIXED = ("REDIS_",)  # families of variables that carry no ENV_PREFIX
+UNPREFIXED = ("REDIS_", "INFLUX_")  # families of variables that carry no ENV_PREFIX
+CREDENTIALS = frozenset({"redis_url", "redis_username", "redis_password", "influx_user", "influx_password"})
+DURATION = re.compile(r"(\d+)([hdw])")
+_HOURS = {"h": 1, "d": 24, "w": 168}
 
 
 class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,7 +60,7 @@ class Settings:
     data_dir: Path = Path("user_data/squeezeflow")
     """Where store, journal, decision log and run-time files live."""
     store: str = "embedded"
-    """Where bars rest."""
+    """Where the bot reads bars: embedded or influx. The collector always writes the embedded store first."""
     assets: tuple[str, ...] = ("BTC", "ETH", "SOL")
     """Base assets whose markets are collected."""
     exchanges: tuple[str, ...] = ("BINANCE", "BINANCE_FUTURES")
@@ -106,6 +111,24 @@ class Settings:
     """A file that holds the password, instead of the password itself."""
     redis_maxmemory: str = "2gb"
     """Memory limit the Redis server is run with, in Redis's units; a server with another one is named."""
+    influx_url: str = ""
+    """Where InfluxDB is, as http:// or https:// URL without credentials; empty: there is none."""
+    influx_user: str = field(default="", repr=False)
+    """Its user; empty: no authentication."""
+    influx_password: str = field(default="", repr=False)
+    """Its password."""
+    influx_password_file: str = ""
+    """A file that holds the password, instead of the password itself."""
+    influx_database: str = "significant_trades"
+    """Its database, aggr-server's name by default."""
+    influx_retention_1s: str = "24h"
+    """How long InfluxDB keeps one-second bars: hours (24h), days (7d), weeks (2w) or inf."""
+    influx_ca_file: str = ""
+    """Certificate authority of an https server; empty: the system's."""
+    influx_verify_tls: bool = True
+    """Whether an https server must prove who it is."""
+    influx_timeout_s: float = 10.0
+    """How long one request to InfluxDB may take, in seconds."""
 
     def __post_init__(self) -> None:
         _check(self.run_interval == 1, "run_interval", "1", self.run_interval)
@@ -151,6 +174,50 @@ class Settings:
             "a number of bytes, or one with kb, mb or gb",
             self.redis_maxmemory,
         )
+        self._check_influx()
+
+    def _check_influx(self) -> None:
+        parts = urlsplit(self.influx_url)
+        _check(
+            not self.influx_url or (parts.scheme in {"http", "https"} and bool(parts.hostname)),
+            "influx_url",
+            "an http or https address",
+            parts.hostname,
+        )
+        _check("@" not in parts.netloc, "influx_url", "without credentials", parts.hostname)
+        _check(bool(self.influx_url) or self.store != "influx", "influx_url", "set for store influx", "")
+        _check(
+            not (self.influx_password and self.influx_password_file),
+            "influx_password_file",
+            "empty where influx_password is set",
+            self.influx_password_file,
+        )
+        _check(
+            re.fullmatch(r"[A-Za-z0-9_.-]+", self.influx_database) is not None,
+            "influx_database",
+            "a name of letters, digits and _ . -",
+            self.influx_database,
+        )
+        _check(
+            self.influx_retention_1s == "inf" or DURATION.fullmatch(self.influx_retention_1s) is not None,
+            "influx_retention_1s",
+            "hours, days or weeks (24h, 7d, 2w) or inf",
+            self.influx_retention_1s,
+        )
+        _check(
+            self.influx_retention_hours != 0, "influx_retention_1s", "at least 1h", self.influx_retention_1s
+        )
+        _check(0.1 <= self.influx_timeout_s <= 600, "influx_timeout_s", "in 0.1..600", self.influx_timeout_s)
+
+    @property
+    def influx_retention_hours(self) -> int | None:
+        """Hours that InfluxDB keeps one-second bars; None: for ever.
+
+        >>> Settings(influx_retention_1s="2d").influx_retention_hours
+        48
+        """
+        found = DURATION.fullmatch(self.influx_retention_1s)
+        return None if found is None else int(found[1]) * _HOURS[found[2]]
 
     @property
     def store_path(self) -> Path:
@@ -187,6 +254,11 @@ def load(section: Mapping[str, Any] | None = None, environ: Mapping[str, str] | 
     for key, value in (section or {}).items():
         if key not in known:
             raise SettingsError(f"unknown setting squeezeflow.{key} (value {value!r}); nothing is started")
+        if key in CREDENTIALS:
+            raise SettingsError(
+                f"squeezeflow.{key} is a credential: it comes from {environment_name(key)} or a file only;"
+                " nothing is started"
+            )
         values[key] = _convert(key, value, f"squeezeflow.{key}")
     for name, text in environ.items():
         if name.startswith(UNPREFIXED) and name.lower() in known:

@@ -28,7 +28,23 @@ def test_environment_wins_over_config_section() -> None:
         ),
         ({"watermark_ms": 20}, {}, r"watermark_ms must be in 50\.\.10000, was 20"),
         ({"watermark_ms": True}, {}, r"watermark_ms must be of type int"),
-        ({"store": "punched cards"}, {}, r"store must be one of embedded, was 'punched cards'"),
+        ({"store": "punched cards"}, {}, r"store must be one of embedded, influx, was 'punched cards'"),
+        (
+            {},
+            {"INFLUX_URL": "http://me:secret@host:8086"},
+            r"influx_url must be without credentials, was 'host'",
+        ),
+        ({}, {"INFLUX_URL": "host:8086"}, r"influx_url must be an http or https address"),
+        ({}, {"SQUEEZEFLOW_STORE": "influx"}, r"influx_url must be set for store influx"),
+        ({}, {"INFLUX_RETENTION_1S": "90m"}, r"influx_retention_1s must be hours, days or weeks"),
+        ({}, {"INFLUX_RETENTION_1S": "0h"}, r"influx_retention_1s must be at least 1h"),
+        ({}, {"INFLUX_DATABASE": 'a"b'}, r"influx_database must be a name of letters"),
+        (
+            {},
+            {"INFLUX_PASSWORD": "s", "INFLUX_PASSWORD_FILE": "f"},
+            r"influx_password_file must be empty where influx_password is set",
+        ),
+        ({"influx_password": "s"}, {}, r"influx_password is a credential: it comes from INFLUX_PASSWORD or"),
         ({}, {"SQUEEZEFLOW_ASSETS": " , "}, r"assets must be at least one name"),
         ({}, {"SQUEEZEFLOW_ENABLE_1S_MODE": "false"}, r"enable_1s_mode must be true"),
         (
@@ -43,6 +59,12 @@ def test_bad_setting_is_refused_by_name_and_value(
 ) -> None:
     with pytest.raises(SettingsError, match=message):
         load(section, environ)
+
+
+def test_credentials_are_not_shown() -> None:
+    settings = Settings(influx_user="me-myself", influx_password="hush")  # noqa: S106 - not a real one
+    assert "me-myself" not in repr(settings)
+    assert "hush" not in repr(settings)
 
 
 def test_settings_travel_through_the_environment() -> None:
