@@ -1,8 +1,8 @@
 """When orders come, which side they take, how many fills they need and how large those are.
 
-Orders arrive as a cluster process: each second has Poisson parents at uniform times, each parent a geometric number
-of followers on its own side after lognormal delays (median 8 ms, reaching over seconds), as one execution triggers the next.
-All fills of one order carry the same millisecond.
+Orders arrive as a cluster process: each second has Poisson parents at uniform times, each parent a
+geometric number of followers on its own side after lognormal delays (median 8 ms, reaching over seconds),
+as one execution triggers the next. All fills of one order carry the same millisecond.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _MAX_PUSH_ORDERS = 32
 class Orders:
     """Taker orders of one market and minute in time order, and their fills.
 
-    ``at_ms`` int64[n] within the minute, ascending; ``side`` int8[n]; ``fills`` int64[n] trades of each order;
-    ``quote`` float64[sum of fills] notional of each trade in quote currency, order by order.
+    ``at_ms`` int64[n] within the minute, ascending; ``side`` int8[n]; ``fills`` int64[n] trades of each
+    order; ``quote`` float64[sum of fills] notional of each trade in quote currency, order by order.
     """
 
     at_ms: IntArray
@@ -44,7 +44,9 @@ def ordinary_orders(
     fill_tail: float,
     sizes: SizeMixture,
 ) -> Orders:
-    """A minute of the market's everyday orders; ``orders_per_s`` and ``buy_share`` float64[60], one entry a second."""
+    """A minute of the market's everyday orders; ``orders_per_s`` and ``buy_share`` float64[60], one entry a
+    second.
+    """
     parents = rng.poisson(orders_per_s / (1.0 + _FOLLOWERS))
     second = np.repeat(np.arange(MINUTE_S), parents)
     at = second * 1000.0 + 1000.0 * rng.random(len(second))
@@ -62,10 +64,12 @@ def ordinary_orders(
 
 
 def pushed_orders(rng: np.random.Generator, target: FloatArray, typical: float, fill_tail: float) -> Orders:
-    """Orders that add exactly ``target`` (float64[60], quote currency, negative: sells) to the seconds' signed volume.
+    """Orders that add exactly ``target`` (float64[60], quote currency, negative: sells) to the seconds'
+    signed volume.
 
-    ``typical`` is the class's sigma in quote currency: it sets how many orders share a second's target. Every
-    draw but the last has a fixed shape and the last goes in time order, so a later target changes no earlier trade.
+    ``typical`` is the class's sigma in quote currency: it sets how many orders share a second's target.
+    Every draw but the last has a fixed shape and the last goes in time order, so a later target changes
+    no earlier trade.
     """
     grid = (MINUTE_S, _MAX_PUSH_ORDERS)
     at = 1000.0 * rng.random(grid)

@@ -1,16 +1,20 @@
 """Squeezes: what an episode adds to a market, second by second.
 
-Flows are in typical seconds (multiples of sigma, the root mean square of a class's signed volume of a second over the last hour),
-price drift in typical returns of a second, so that an episode looks the same to the method on a large and a small coin.
-For a squeeze of shorts (direction +1; a squeeze of longs has all signs mirrored), with R the second of its release:
+Flows are in typical seconds (multiples of sigma, the root mean square of a class's signed volume of a
+second over the last hour), price drift in typical returns of a second, so that an episode looks the same
+to the method on a large and a small coin. For a squeeze of shorts (direction +1; a squeeze of longs has
+all signs mirrored), with R the second of its release:
 
-- build-up, 14 minutes: spot buys 0.16 a second, perpetuals sell as much, the price holds: S(15m) is about 134 sigma, z(15m)
-  about +-4.5 where the setup asks 2;
-- hold, until R: 0.10 a second each way, so that the setup stays (z(15m) about 3) and nothing is given back early;
-- release, 26 s: shorts cover 7 a second and are liquidated, the price runs 3 returns a second: within about 17 s the
-  perpetuals have given back more than 0.15 of the gap and z_r(5m) passes 2, the explosive confirmation;
-- then either the *reversal*, 84 s: spot sells 1.2 a second while perpetuals still buy (zE_spot near -6 when min_hold is over),
-  or the *break*: the price falls through the low of the half hour before within a minute.
+- build-up, 14 minutes: spot buys 0.16 a second, perpetuals sell as much, the price holds: S(15m) is about
+  134 sigma, z(15m) about +-4.5 where the setup asks 2;
+- hold, until R: 0.10 a second each way, so that the setup stays (z(15m) about 3) and nothing is given
+  back early;
+- release, 24 s: shorts cover 9 a second and are liquidated, the price runs 4 returns a second: within
+  about 17 s the perpetuals have given back more than 0.15 of the gap and z_r(5m) passes 2, the explosive
+  confirmation;
+- then either the *reversal*, 84 s: spot sells 1.2 a second while perpetuals still buy (zE_spot near -6
+  when min_hold is over), or the *break*: the price falls through the low of the half hour before within a
+  minute.
 
 During build-up and hold the generator takes back each minute's chance flow and price move in the next minute.
 Nothing before R depends on R: a script whose R is named late changes no trade of an earlier second.
@@ -19,6 +23,7 @@ Nothing before R depends on R: a script whose R is named late changes no trade o
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -63,8 +68,9 @@ class Push:
 
 @dataclass(frozen=True)
 class Episode:
-    """One squeeze: ``direction`` +1 of shorts, -1 of longs. ``build_start`` is a whole minute; ``release`` is the
-    epoch second at which it breaks loose, None while it waits to be told."""
+    """One squeeze: ``direction`` +1 of shorts, -1 of longs. ``build_start`` is a whole minute; ``release``
+    is the epoch second at which it breaks loose, None while it waits to be told.
+    """
 
     direction: int
     build_start: int
@@ -84,17 +90,17 @@ class Episode:
         """
         if second < self.build_start or (self.stop is not None and second >= self.stop):
             return None
-        seconds = second + np.arange(MINUTE_S)
-        after = np.full(MINUTE_S, -1.0) if self.release is None else (seconds - self.release).astype(np.float64)
-        waiting = after < 0
+        seconds = (second + np.arange(MINUTE_S)).astype(np.float64)
+        after = np.full(MINUTE_S, -1.0) if self.release is None else seconds - self.release
+        waiting = _between(after, -math.inf, 0)
         backing = np.where(seconds < self.build_start + BUILD_S, _BUILD_FLOW, _HOLD_FLOW) * waiting
-        releasing = (after >= 0) & (after < RELEASE_S)
+        releasing = _between(after, 0, RELEASE_S)
         spot, perp, drift = self._aftermath(after)
         return Push(
             flow_spot=self.direction * (backing + 0.6 * releasing + spot),
             flow_perp=self.direction * (-backing + 9.0 * releasing + perp),
             drift=self.direction * (4.0 * releasing + drift),
-            tracked=waiting.astype(np.float64),
+            tracked=waiting,
             liquidations=self.direction * _LIQUIDATION_CHANCE * releasing,
         )
 
@@ -102,12 +108,14 @@ class Episode:
         """Spot flow, perpetual flow and drift of a rising squeeze once the release is over."""
         since = after - RELEASE_S
         if self.ending is Ending.RANGE_BREAK:
-            falling = (since >= 34) & (since < 74)
-            calm = (since >= 0) & (since < 74)
-            return 0.2 * calm, 0.0 * calm, -4.5 * falling
-        reversing = (since >= 0) & (since < REVERSAL_S)
-        easing = (since >= 30) & (since < 150)
-        return -1.2 * reversing, 0.5 * reversing, -0.35 * easing
+            return 0.2 * _between(since, 0, 74), 0.0 * since, -4.5 * _between(since, 34, 74)
+        reversing = _between(since, 0, REVERSAL_S)
+        return -1.2 * reversing, 0.5 * reversing, -0.35 * _between(since, 30, 150)
+
+
+def _between(after: FloatArray, start: float, stop: float) -> FloatArray:
+    """1.0 in the seconds of ``[start, stop)``, 0.0 in the others."""
+    return ((after >= start) & (after < stop)).astype(np.float64)
 
 
 @dataclass(frozen=True)

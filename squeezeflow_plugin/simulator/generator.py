@@ -1,17 +1,20 @@
 """The market itself: one asset's spot and perpetual trades, minute after minute, from a seed.
 
-A minute is a pure function of (profile, seed, state before it, script); the state after it goes into the next. The
-random streams are named by (seed, asset, minute, purpose), so nothing depends on when or how often a minute is made,
-and within a minute nothing before the second R depends on what the script does from R on (see ``episodes``).
+A minute is a pure function of (profile, seed, state before it, script); the state after it goes into the
+next. The random streams are named by (seed, asset, minute, purpose), so nothing depends on when or how
+often a minute is made, and within a minute nothing before the second R depends on what the script does
+from R on (see ``episodes``).
 
-The efficient price walks on a grid of 100 ms: its steps follow the imbalance of arriving orders of both markets (the recordings
-show a correlation of 0.4 to 0.6 between a second's flow and its return) and chance. The perpetual's price adds a basis
-that wanders by a basis point. A buyer pays the first tick above the price, a seller gets the tick below,
-and an order of n fills walks sqrt(n) steps through the book.
+The efficient price walks on a grid of 100 ms: its steps follow the imbalance of arriving orders of both
+markets (the recordings show a correlation of 0.4 to 0.6 between a second's flow and its return) and
+chance. The perpetual's price adds a basis that wanders by a basis point. A buyer pays the first tick
+above the price, a seller gets the tick below, and an order of n fills walks sqrt(n) steps through the
+book.
 
-Activity varies over half a minute, over ten minutes and with the hour, and falls to an eighth in quiet stretches (never so far
-that a market is silent for a minute). Spot and perpetual orders share one flow, as in the recordings (correlation of the
-seconds' signed volume 0.16 and 0.60), so that chance alone rarely sets them against each other.
+Activity varies over half a minute, over ten minutes and with the hour, and falls to an eighth in quiet
+stretches (never so far that a market is silent for a minute). Spot and perpetual orders share one flow,
+as in the recordings (correlation of the seconds' signed volume 0.16 and 0.60), so that chance alone
+rarely sets them against each other.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ import numpy as np
 from squeezeflow_plugin.simulator.arrivals import MINUTE_MS, Orders, ordinary_orders, pushed_orders
 from squeezeflow_plugin.simulator.episodes import MINUTE_S, Push, Script
 from squeezeflow_plugin.simulator.profiles import AssetProfile, MarketProfile
-from squeezeflow_plugin.simulator.trades import AssetMinute, FloatArray, IntArray, TradeColumns, no_trades
+from squeezeflow_plugin.simulator.trades import AssetMinute, FloatArray, IntArray, MarketTrades, no_trades
 
 _CELL_MS = 100
 _CELLS = MINUTE_MS // _CELL_MS
@@ -44,8 +47,9 @@ _SPOT_FLOW, _PERP_FLOW = attrgetter("flow_spot"), attrgetter("flow_perp")
 
 @dataclass(frozen=True)
 class Walk:
-    """What one market carries from minute to minute: last trade id, last price, and the trailing means by minute of
-    squared signed volume and squared return of a second, newest last (at most an hour of each)."""
+    """What one market carries from minute to minute: last trade id, last price, and the trailing means by
+    minute of squared signed volume and squared return of a second, newest last (at most an hour of each).
+    """
 
     last_id: int
     close: float
@@ -56,7 +60,9 @@ class Walk:
 
 @dataclass(frozen=True)
 class AssetState:
-    """Where an asset's market stands at the start of the minute ``second``. ``anchor`` is the log price that a build-up holds."""
+    """Where an asset's market stands at the start of the minute ``second``. ``anchor`` is the log price
+    that a build-up holds.
+    """
 
     second: int
     log_price: float
@@ -72,7 +78,9 @@ class AssetState:
 
 @dataclass(frozen=True, eq=False)
 class _Weather:
-    """A minute's circumstances: activity and buy shares float64[60] a second; price noise float64[600] a cell."""
+    """A minute's circumstances: activity and buy shares float64[60] a second; price noise float64[600] a
+    cell.
+    """
 
     activity: FloatArray
     spot_buys: FloatArray
@@ -168,7 +176,9 @@ def _weather(
     basis = kernel @ shocks[1] + decay * state.basis
     hour = 2.0 * math.pi * (state.second % 86_400) / 86_400.0
     level = 0.2 * math.sin(hour - 2.2) - 0.5 * (_FAST_SPREAD**2 + _SLOW_SPREAD**2)
-    activity = np.exp(level + _FAST_SPREAD * fast + _SLOW_SPREAD * slow) * (_QUIET_FACTOR if quiet > 0 else 1.0)
+    activity = np.exp(level + _FAST_SPREAD * fast + _SLOW_SPREAD * slow) * (
+        _QUIET_FACTOR if quiet > 0 else 1.0
+    )
     shared = 0.95 * shocks[2] + _SLOW_FLOW * flow
     weather = _Weather(
         np.maximum(activity, 0.6 / min(profile.spot.orders_per_s, profile.perp.orders_per_s)),
@@ -226,14 +236,18 @@ def _return_scale(profile: AssetProfile, walk: Walk) -> float:
 def _pushed(
     rng: np.random.Generator, profile: MarketProfile, walk: Walk, flow: FloatArray, tracked: FloatArray
 ) -> Orders:
-    """The episode's own orders: its flow, and in a tracked second also the return of the last minute's chance."""
+    """The episode's own orders: its flow, and in a tracked second also the return of the last minute's
+    chance.
+    """
     scale = _flow_scale(profile, walk)
     target = scale * flow - tracked * walk.untracked / MINUTE_S
     return pushed_orders(rng, target, scale, profile.fill_tail)
 
 
 def _flow_scale(profile: MarketProfile, walk: Walk) -> float:
-    """The class's sigma in quote currency over the last hour; before anything was measured, what it should come to."""
+    """The class's sigma in quote currency over the last hour; before anything was measured, what it should
+    come to.
+    """
     if walk.flow_squares:
         return math.sqrt(sum(walk.flow_squares) / len(walk.flow_squares))
     sizes = profile.sizes
@@ -242,31 +256,38 @@ def _flow_scale(profile: MarketProfile, walk: Walk) -> float:
 
 
 def _trades(
-    profile: MarketProfile, second: int, price: FloatArray, everyday: Orders, pushed: Orders | None, last_id: int
-) -> TradeColumns:
+    profile: MarketProfile,
+    second: int,
+    price: FloatArray,
+    everyday: Orders,
+    pushed: Orders | None,
+    last_id: int,
+) -> MarketTrades:
     """Orders turned into trades in time order, with ids that follow ``last_id``."""
-    columns = _fills(profile, price, everyday)
+    at_ms, ticks, lots, side = _fills(profile, price, everyday)
     if pushed is not None:
-        columns = tuple(
-            np.concatenate(pair) for pair in zip(columns, _fills(profile, price, pushed), strict=True)
+        others = _fills(profile, price, pushed)
+        order = np.argsort(np.concatenate((at_ms, others[0])), kind="stable")
+        at_ms, ticks, lots, side = (
+            np.concatenate((mine, other))[order]
+            for mine, other in zip((at_ms, ticks, lots, side), others, strict=True)
         )
-        order = np.argsort(columns[0], kind="stable")
-        columns = tuple(column[order] for column in columns)
-    at_ms, ticks, lots, side = columns
     ids = np.arange(last_id + 1, last_id + 1 + len(at_ms))
-    return TradeColumns(
+    return MarketTrades(
         at_ms + second * 1000, ids, ticks, lots, side.astype(np.int8), profile.price_scale, profile.size_scale
     )
 
 
-def _fills(profile: MarketProfile, price: FloatArray, orders: Orders) -> tuple[IntArray, ...]:
+def _fills(
+    profile: MarketProfile, price: FloatArray, orders: Orders
+) -> tuple[IntArray, IntArray, IntArray, IntArray]:
     at_price = price[orders.at_ms // _CELL_MS]
     best = np.floor(at_price * profile.price_scale).astype(np.int64) + (orders.side > 0)
     fills = orders.fills
     starts = np.cumsum(fills) - fills
     rank = np.arange(int(fills.sum())) - np.repeat(starts, fills)
     step = 2e-6 * float(price[0]) * profile.price_scale
-    side = np.repeat(orders.side, fills)
+    side = np.repeat(orders.side, fills).astype(np.int64)
     ticks = np.repeat(best, fills) + side * (step * np.sqrt(rank)).astype(np.int64)
     per_lot = profile.size_scale / at_price
     lots = np.maximum(np.rint(orders.quote * np.repeat(per_lot, fills)), 1.0).astype(np.int64)
@@ -275,7 +296,7 @@ def _fills(profile: MarketProfile, price: FloatArray, orders: Orders) -> tuple[I
 
 def _forced(
     rng: np.random.Generator, profile: MarketProfile, state: AssetState, price: FloatArray, push: Push | None
-) -> TradeColumns:
+) -> MarketTrades:
     """Liquidation orders, at most one a second; now and then one without any episode."""
     chance, at, size, way = rng.random((4, MINUTE_S))
     wanted = 0.002 * np.where(way < 0.5, -1.0, 1.0) if push is None else push.liquidations
@@ -285,7 +306,7 @@ def _forced(
     scale = _flow_scale(profile, state.perp)
     at_ms = seconds * 1000 + (1000 * at[seconds]).astype(np.int64)
     at_price = price[at_ms // _CELL_MS]
-    return TradeColumns(
+    return MarketTrades(
         at_ms + state.second * 1000,
         np.arange(len(seconds)),
         np.rint(at_price * profile.price_scale).astype(np.int64),
@@ -297,7 +318,7 @@ def _forced(
 
 
 def _walked(
-    profile: MarketProfile, walk: Walk, second: int, trades: TradeColumns, push: Push | None, flow: _FlowOf
+    profile: MarketProfile, walk: Walk, second: int, trades: MarketTrades, push: Push | None, flow: _FlowOf
 ) -> Walk:
     """What the market carries on after these trades."""
     bounds = np.searchsorted(trades.at_ms, (second + np.arange(1, MINUTE_S + 1)) * 1000)

@@ -1,7 +1,8 @@
 """What each simulated asset is like: its two markets, their tick and lot sizes, their pace and their sizes.
 
-BTC is calibrated on two recordings of Binance's spot and USD-M markets (2024-08-08 and 2026-02-16, 5 to 11 minutes each);
-ETH and SOL are thinner markets of the same shape. Measured, recorded against generated (seed 7, one hour of BTC):
+BTC is calibrated on two recordings of Binance's spot and USD-M markets (2024-08-08 and 2026-02-16, 5 to
+11 minutes each); ETH and SOL are thinner markets of the same shape. Measured, recorded against generated
+(seed 7, one hour of BTC):
 
 CALIBRATION_TABLE
 """
@@ -24,7 +25,8 @@ _ASSET_NAME = re.compile(r"[A-Z0-9]{2,12}")
 class SizeMixture:
     """Notional of a single fill in quote currency: a mixture of two lognormals, dust and real orders.
 
-    ``dust_share`` of the fills have the median ``dust_median``; ``*_spread`` are standard deviations of the logarithm.
+    ``dust_share`` of the fills have the median ``dust_median``; ``*_spread`` are standard deviations of
+    the logarithm.
     """
 
     dust_share: float
@@ -38,8 +40,9 @@ class SizeMixture:
 class MarketProfile:
     """One market: ``orders_per_s`` taker orders a second on average, each filled in 1 to 300 trades.
 
-    The number of trades n of an order has P(n >= k) = k^-``fill_tail``. One tick is 10^-``price_decimals`` in quote currency,
-    one lot 10^-``size_decimals`` in base units. ``last_id`` is the id of the trade before the first generated one.
+    The number of trades n of an order has P(n >= k) = k^-``fill_tail``. One tick is
+    10^-``price_decimals`` in quote currency, one lot 10^-``size_decimals`` in base units. ``last_id`` is
+    the id of the trade before the first generated one.
     """
 
     instrument: Instrument
@@ -65,8 +68,9 @@ class MarketProfile:
 
 @dataclass(frozen=True)
 class AssetProfile:
-    """One asset: ``volatility`` is the standard deviation of the log return of a second; ``basis`` the mean of
-    ln(perpetual / spot); ``key`` tells the random streams of assets apart."""
+    """One asset: ``volatility`` is the standard deviation of the log return of a second; ``basis`` the mean
+    of ln(perpetual / spot); ``key`` tells the random streams of assets apart.
+    """
 
     base: str
     price: float
@@ -118,7 +122,9 @@ def asset_profile(base: str) -> AssetProfile:
     'BINANCE_FUTURES:btcusdt'
     """
     if not _ASSET_NAME.fullmatch(base):
-        raise SimulatorError(f"asset must be 2 to 12 capital letters or digits, was {base!r}; nothing is simulated")
+        raise SimulatorError(
+            f"asset must be 2 to 12 capital letters or digits, was {base!r}; nothing is simulated"
+        )
     traits = _KNOWN.get(base) or _generic(base)
     symbol, factor = f"{base}USDT", traits.size_factor
     spot = MarketProfile(
@@ -143,5 +149,7 @@ def asset_profile(base: str) -> AssetProfile:
 def asset_profiles(bases: Sequence[str]) -> tuple[AssetProfile, ...]:
     """The profiles of several assets; SimulatorError where there is none or one is named twice."""
     if not bases or len(set(bases)) != len(bases):
-        raise SimulatorError(f"assets must be a list without repetitions, was {list(bases)!r}; nothing is simulated")
+        raise SimulatorError(
+            f"assets must be a list without repetitions, was {list(bases)!r}; nothing is simulated"
+        )
     return tuple(asset_profile(base) for base in bases)

@@ -1,8 +1,8 @@
 """Trades as columns whose prices and sizes are whole numbers of decimal units.
 
-``ticks`` and ``lots`` count units of ``1 / price_scale`` and ``1 / size_scale`` (powers of ten), so the text on
-the wire is exact and the float next to it is the nearest one: an exact integer divided by a power of ten up
-to 10^22 is rounded once, which is what reading the decimal text gives.
+``ticks`` and ``lots`` count units of ``1 / price_scale`` and ``1 / size_scale`` (powers of ten), so the
+text on the wire is exact and the float next to it is the nearest one: an exact integer divided by a power
+of ten up to 10^22 is rounded once, which is what reading the decimal text gives.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def decimal_text(units: int, scale: int, places: int | None = None) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class TradeColumns:
+class MarketTrades:
     """Trades of one market, ordered by (``at_ms``, ``ids``); all arrays have one length n.
 
-    ``at_ms`` int64[n] exchange time in milliseconds since the epoch; ``ids`` int64[n]; ``ticks`` and ``lots`` int64[n];
-    ``side`` int8[n], +1 where the taker bought, -1 where the taker sold.
+    ``at_ms`` int64[n] exchange time in milliseconds since the epoch; ``ids`` int64[n]; ``ticks`` and
+    ``lots`` int64[n]; ``side`` int8[n], +1 where the taker bought, -1 where the taker sold.
     """
 
     at_ms: IntArray
@@ -64,8 +64,8 @@ class TradeColumns:
         """float64[n] quote currency, negative where the taker sold."""
         return self.price * self.size * self.side
 
-    def select(self, rows: slice | npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> TradeColumns:
-        return TradeColumns(
+    def select(self, rows: slice | npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> MarketTrades:
+        return MarketTrades(
             self.at_ms[rows],
             self.ids[rows],
             self.ticks[rows],
@@ -75,14 +75,14 @@ class TradeColumns:
             self.size_scale,
         )
 
-    def between(self, start_ms: int, stop_ms: int) -> TradeColumns:
+    def between(self, start_ms: int, stop_ms: int) -> MarketTrades:
         """The trades of ``[start_ms, stop_ms)``."""
         first, last = np.searchsorted(self.at_ms, (start_ms, stop_ms))
         return self.select(slice(int(first), int(last)))
 
-    def rescaled(self, price_scale: int, size_scale: int) -> TradeColumns:
+    def rescaled(self, price_scale: int, size_scale: int) -> MarketTrades:
         """The same trades counted in finer units; both scales are multiples of the present ones."""
-        return TradeColumns(
+        return MarketTrades(
             self.at_ms,
             self.ids,
             self.ticks * (price_scale // self.price_scale),
@@ -93,12 +93,12 @@ class TradeColumns:
         )
 
 
-def concatenate(parts: Sequence[TradeColumns]) -> TradeColumns:
+def concatenate(parts: Sequence[MarketTrades]) -> MarketTrades:
     """One after the other; all parts share their scales, and there is at least one."""
     first = parts[0]
     if len(parts) == 1:
         return first
-    return TradeColumns(
+    return MarketTrades(
         np.concatenate([part.at_ms for part in parts]),
         np.concatenate([part.ids for part in parts]),
         np.concatenate([part.ticks for part in parts]),
@@ -109,14 +109,14 @@ def concatenate(parts: Sequence[TradeColumns]) -> TradeColumns:
     )
 
 
-def no_trades(price_scale: int, size_scale: int) -> TradeColumns:
+def no_trades(price_scale: int, size_scale: int) -> MarketTrades:
     """An empty table.
 
     >>> len(no_trades(100, 1000))
     0
     """
     none = np.empty(0, np.int64)
-    return TradeColumns(none, none, none, none, np.empty(0, np.int8), price_scale, size_scale)
+    return MarketTrades(none, none, none, none, np.empty(0, np.int8), price_scale, size_scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,5 +127,5 @@ class AssetMinute:
     """
 
     second: int
-    trades: dict[str, TradeColumns]
-    liquidations: dict[str, TradeColumns]
+    trades: dict[str, MarketTrades]
+    liquidations: dict[str, MarketTrades]

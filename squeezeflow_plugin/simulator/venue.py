@@ -1,0 +1,83 @@
+"""The simulated market as a whole: all assets' sources, and the tape of each of their markets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from squeezeflow_plugin.simulator.episodes import Episode
+from squeezeflow_plugin.simulator.profiles import MarketProfile
+from squeezeflow_plugin.simulator.sources import AssetSource
+from squeezeflow_plugin.simulator.tape import Tape
+from squeezeflow_plugin.simulator.trades import AssetMinute
+
+# Seconds after the first release at which the waiting episodes of the second, the third and all other
+# assets break loose.
+_RELEASE_AFTER_S = ((0, 0), (40, 70), (240, 480), (500, 1500))
+
+
+@dataclass(frozen=True)
+class Planned:
+    """An episode and whose it is."""
+
+    base: str
+    episode: Episode
+
+
+class Venue:
+    """Every market of every asset, minute by minute."""
+
+    def __init__(self, sources: Sequence[AssetSource], seed: int) -> None:
+        self._sources = tuple(sources)
+        self._rng_seed = (seed, 0x5C23)
+        self.tapes = {
+            profile.market: Tape(profile, seed, source.profile.key, source.delays)
+            for source in sources
+            for profile in source.profile.markets
+        }
+
+    @property
+    def markets(self) -> tuple[MarketProfile, ...]:
+        return tuple(profile for source in self._sources for profile in source.profile.markets)
+
+    @property
+    def second(self) -> int:
+        """The first second that not every asset has been made for."""
+        return min(source.second for source in self._sources)
+
+    def extend(self, until: int) -> None:
+        """Make all minutes that begin before the second ``until``."""
+        for source in self._sources:
+            while source.second < until:
+                self._put(source.advance())
+
+    def release(self, second: int) -> Planned | None:
+        """Let the first asset's episode break loose at ``second`` and the others' soon after; what comes
+        first.
+
+        None where no asset has an episode that waits. What was sent before ``second`` does not change.
+        """
+        first = None
+        rng = np.random.default_rng(self._rng_seed)
+        for number, source in enumerate(self._sources):
+            after = int(rng.uniform(*_RELEASE_AFTER_S[min(number, len(_RELEASE_AFTER_S) - 1)]))
+            if not source.episodes or source.episodes[-1].release is not None:
+                continue
+            for minute in source.release(second + (after if first else 0)):
+                self._put(minute)
+            first = first or Planned(source.profile.base, source.episodes[-1])
+        return first
+
+    @property
+    def planned(self) -> tuple[Planned, ...]:
+        """Every episode planned so far, by asset and in order."""
+        return tuple(
+            Planned(source.profile.base, episode) for source in self._sources for episode in source.episodes
+        )
+
+    def _put(self, minute: AssetMinute) -> None:
+        for market, trades in minute.trades.items():
+            none = trades.select(slice(0, 0))
+            self.tapes[market].put(minute.second, trades, minute.liquidations.get(market, none))
