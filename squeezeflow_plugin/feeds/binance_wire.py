@@ -52,21 +52,17 @@ NAN = float("nan")
 BUY, SELL = int(Side.BUY), int(Side.SELL)
 
 
-class TradeEvent(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    rename={
-        "event": "e",
-        "symbol": "s",
-        "trade_id": "t",
-        "price": "p",
-        "quantity": "q",
-        "time_ms": "T",
-        "buyer_is_maker": "m",
-        "execution": "X",
-    },
-):
+_SHORT = {
+    "event": "e",
+    "symbol": "s",
+    "price": "p",
+    "quantity": "q",
+    "time_ms": "T",
+    "buyer_is_maker": "m",
+}
+
+
+class TradeEvent(msgspec.Struct, frozen=True, gc=False, rename={**_SHORT, "trade_id": "t", "execution": "X"}):
     """``@trade``. Spot has no execution type, nor have old recordings: those are ordinary trades."""
 
     event: Literal["trade"]
@@ -83,17 +79,7 @@ class AggTradeEvent(
     msgspec.Struct,
     frozen=True,
     gc=False,
-    rename={
-        "event": "e",
-        "symbol": "s",
-        "aggregate_id": "a",
-        "price": "p",
-        "quantity": "q",
-        "first_id": "f",
-        "last_id": "l",
-        "time_ms": "T",
-        "buyer_is_maker": "m",
-    },
+    rename={**_SHORT, "aggregate_id": "a", "first_id": "f", "last_id": "l"},
 ):
     """``@aggTrade``: the fills ``first_id``..``last_id`` of one taker order at one price."""
 
@@ -109,17 +95,7 @@ class AggTradeEvent(
 
 
 class ForcedOrder(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    rename={
-        "symbol": "s",
-        "side": "S",
-        "quantity": "q",
-        "price": "p",
-        "average_price": "ap",
-        "time_ms": "T",
-    },
+    msgspec.Struct, frozen=True, gc=False, rename={**_SHORT, "side": "S", "average_price": "ap"}
 ):
     """The order inside ``@forceOrder``: the exchange closing a position, SELL where a long is liquidated."""
 
