@@ -49,6 +49,7 @@ class _Rows:
         if not good.all():
             at = int(np.argmin(good))
             value = self.frame[name].iloc[at]
+            value = value.item() if isinstance(value, np.generic) else value
             raise FrameError(f"column {name}, row {self._places[at]}: {value!r} is not {what}")
 
     def floats(self, name: str) -> npt.NDArray[np.float64]:

@@ -58,6 +58,8 @@ class Closer:
         self._grace_ns = int(grace_s * NS_PER_SECOND)
         self._closed_ns = 0
         self._is_settled = False
+        self._called_ns = started_ns
+        """Local time of the last close."""
         self._refused: list[Refused] = []
 
     @property
@@ -129,6 +131,7 @@ class Closer:
         self._closed_ns = max(self._closed_ns, local_now_ns - offset_ns)
         self.builder.accept_until(self._closed_ns // NS_PER_SECOND + self.builder.horizon_s)
         self._name_refused(local_now_ns)
+        self._called_ns = local_now_ns
         bars, revisions = self.builder.close(second)
         deadline_ns = self._deadline_ns(second, offset_ns)
         covered = self.ledger.close(second, second * NS_PER_SECOND + offset_ns, deadline_ns)
@@ -174,9 +177,9 @@ class Closer:
         return (second + 1) * NS_PER_SECOND + self._watermark_ns + offset_ns
 
     def _name_refused(self, local_now_ns: int) -> None:
-        """A trade dated far ahead belongs to some second about now: its market is incomplete until now."""
+        """A trade dated far ahead belongs to a second since the last close, which is thus incomplete."""
         for refused in self.builder.take_refused():
             self._refused.append(refused)
             if refused.outcome is Outcome.AHEAD and self.ledger.is_live(refused.market):
-                self.ledger.down([refused.market], local_now_ns)
+                self.ledger.down([refused.market], self._called_ns)
                 self.ledger.live([refused.market], local_now_ns)

@@ -95,6 +95,7 @@ class CoverageLedger:
             if self._was_live(feed, start_ns, end_ns, deadline_ns) or self._is_repaired(market, second):
                 covered.append(market)
                 self._extend(market, second)
+            self._forget(market, second + 1 - self._keep_s)
             if feed.ended:
                 feed.ended = [spell for spell in feed.ended if spell[1] > end_ns]
         self._tell_repaired(second)
@@ -140,10 +141,12 @@ class CoverageLedger:
             spans[-1] = Interval(market, spans[-1].start, second + 1)
         else:
             spans.append(Interval(market, second, second + 1))
-        oldest = second + 1 - self._keep_s
-        if spans[0].stop <= oldest:
+
+    def _forget(self, market: str, oldest: int) -> None:
+        spans = self._covered[market]
+        while spans and spans[0].stop <= oldest:
             del spans[0]
-        elif spans[0].start < oldest:
+        if spans and spans[0].start < oldest:
             spans[0] = Interval(market, oldest, spans[0].stop)
 
     def _insert(self, past: Interval) -> None:

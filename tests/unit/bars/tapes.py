@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import msgspec
@@ -26,7 +27,7 @@ def contents(bars: dict[tuple[str, int], Bar]) -> dict[tuple[str, int], bytes]:
 
 
 def assert_equals_twin(bar: Bar, twin: TwinBar) -> None:
-    prices = [None if value != value else value for value in (bar.open, bar.high, bar.low, bar.close)]
+    prices = [None if math.isnan(value) else value for value in (bar.open, bar.high, bar.low, bar.close)]
     assert prices == [twin.open, twin.high, twin.low, twin.close]
     assert (bar.cbuy, bar.csell) == (twin.cbuy, twin.csell)
     for name in ("vbuy", "vsell", "lbuy", "lsell"):
@@ -85,4 +86,4 @@ def trades_of(frame: pd.DataFrame) -> list[Trade]:
         (frame["recv_ms"] * 1_000_000).tolist(),
         strict=True,
     )
-    return [Trade(*first, 1, False, received) for *first, received in columns]
+    return [Trade(*row[:7], 1, False, row[7]) for row in columns]

@@ -38,7 +38,7 @@ def enter(known: Bars, bars: tuple[Bar, ...]) -> None:
 
 
 def run(tape: list[Trade], closes: list[int], horizon_s: int = 600) -> tuple[Bars, BarBuilder]:
-    """Feed the tape; ``closes[k]`` seconds are closed before trade k, all SECONDS at the end, and one more."""
+    """Feed the tape; ``closes[k]`` seconds are closed before trade k, the rest at the end."""
     builder = BarBuilder(horizon_s)
     builder.begin(START)
     known: Bars = {}
