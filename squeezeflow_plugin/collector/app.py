@@ -174,6 +174,8 @@ class Collector:
         if self._journal.torn_bytes:
             _LOG.warning("journal: an unfinished append of %d bytes was cut off", self._journal.torn_bytes)
         behind_s = self._clock.now_ns() // NS_PER_SECOND - last
+        if behind_s < -1:
+            _LOG.warning("the store is %d s ahead of the clock; nothing is closed until then", -behind_s)
         _LOG.info("recovered: goes on after second %d, %d s behind the clock", last, behind_s)
 
     async def _close_seconds(self, closer: Closer) -> None:
@@ -186,8 +188,11 @@ class Collector:
             self._tally.bars += len(record.bars)
             self._tally.revisions += len(record.revisions)
             self._tally.covered = len(record.covered)
+            # Trades from before the first second are met by every new collector.
+            level = logging.INFO if self._tally.records == 0 else logging.WARNING
             for refused in closer.take_refused():
-                _LOG.warning("trades not merged: %s", refused)
+                _LOG.log(level, "trades not merged: %s", refused)
+            self._tally.records += 1
             await self._queue.put(record)
             await asyncio.sleep(0)  # hours may have to be closed one after the other; the feeds come first
 

@@ -51,6 +51,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.trades_received = 0
+        self.records = 0
         self.bars = 0
         self.revisions = 0
         self.covered = 0
