@@ -86,4 +86,7 @@ def trades_of(frame: pd.DataFrame) -> list[Trade]:
         (frame["recv_ms"] * 1_000_000).tolist(),
         strict=True,
     )
-    return [Trade(*row[:7], 1, False, row[7]) for row in columns]
+    return [
+        Trade(market, when, trade_id, price, size, notional, side, 1, False, received)
+        for market, when, trade_id, price, size, notional, side, received in columns
+    ]
