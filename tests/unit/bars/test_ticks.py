@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from squeezeflow_plugin.bars.ticks import EMPTY, Packed, Ticks, bar_of, row_of, ticks_of, unique
+from squeezeflow_plugin.bars.ticks import EMPTY, Ticks, bar_of, pack, row_of, ticks_of, unique, unpack
 from squeezeflow_plugin.market import Trade
 from tests.reference.bars_twin import twin_bars
 from tests.unit.bars.tapes import START, assert_equals_twin, tapes
@@ -69,11 +69,10 @@ def test_any_second_folds_as_its_slow_twin(tape: list[Trade]) -> None:
 def test_packed_ticks_come_back_to_the_bit(rows: list[tuple[int, str, float, float, int]]) -> None:
     second = START
     ticks = Ticks(*map(list, zip(*((second * 10**9 + at, *rest) for at, *rest in rows), strict=True)))
-    assert Packed.of(second, ticks).ticks(second) == ticks
+    assert unpack(pack(ticks)) == ticks
 
 
-def test_a_packed_trade_takes_some_thirty_bytes() -> None:
+def test_a_packed_trade_takes_some_forty_bytes() -> None:
     ids = [str(3_735_683_259 + n) for n in range(1000)]
-    packed = Packed.of(0, Ticks(list(range(1000)), ids, [1.0] * 1000, [1.0] * 1000, [1] * 1000))
-    size = sum(map(len, (packed.offsets, packed.ids, packed.prices, packed.quotes, packed.signed)))
-    assert size <= 32 * 1000 + 8
+    times = [START * 10**9 + n for n in range(1000)]
+    assert len(pack(Ticks(times, ids, [1.0] * 1000, [1.0] * 1000, [1] * 1000))) <= 39 * 1000 + 16
