@@ -27,7 +27,7 @@ ENV_PREFIX = "SQUEEZEFLOW_"
 MEMORY_SIZE = re.compile(r"\d+(b|kb?|mb?|gb?)?", re.IGNORECASE)
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 STORES = ("embedded", "influx")
-BUSES = ("none", "memory", "redis")
+BUSES = ("none", "redis")
 UNPREFIXED = ("REDIS_", "INFLUX_")  # families of variables that carry no ENV_PREFIX
 CREDENTIALS = frozenset({"redis_url", "redis_username", "redis_password", "influx_user", "influx_password"})
 DURATION = re.compile(r"(\d+)([hdw])")
@@ -90,7 +90,7 @@ class Settings:
     params: Mapping[str, Any] = field(default_factory=lambda: types.MappingProxyType({}))
     """Method parameters that differ from their defaults (see phases.params.Params)."""
     bus: str = "none"
-    """How bars reach the bot besides the store: none (it polls the store), redis, memory (one process)."""
+    """How bars reach the bot besides the store: none (it polls the store) or redis."""
     listen: str = "127.0.0.1"
     """Address the collector's HTTP servers listen on."""
     api_port: int = 3000

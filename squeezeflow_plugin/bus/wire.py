@@ -10,27 +10,30 @@
           a repaired interval [market, start, stop]
 ========  ==========================================================================================
 
-``squeezeflow:decisions`` - one entry a pair and second, id ``<second * 1000>-<number of the pair>``:
+``squeezeflow:decisions`` - one entry a pair and second, ids by the server, at least once:
 
-========  ==========================================================================================
-``v``     format version, ``1``
-``pair``  FreqTrade's name of the pair
-``d``     JSON: pair, second, known (second of the newest closing record it stands on), decided_ns,
-          latency_ms, veto (empty where trading was allowed), fingerprint (of the engine), values:
-          column name to number, null where it is NaN; the columns are those of ``score_frame``
-========  ==========================================================================================
+==========  ========================================================================================
+``v``       format version, ``1``
+``pair``    FreqTrade's name of the pair
+``second``  the epoch second decided; with ``pair`` it says which decision this is
+``d``       JSON: pair, second, known (second of the newest closing record it stands on), decided_ns,
+            latency_ms, veto (empty where trading was allowed), fingerprint (of the engine), values:
+            column name to number, null where it is NaN or infinite
+==========  ========================================================================================
 
-Both streams are trimmed to about the last hour. Redis's ids order the entries by second.
+Both streams are trimmed to about the last hour.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from squeezeflow_plugin.errors import BusGapError
 from squeezeflow_plugin.market import ClosingRecord
+from squeezeflow_plugin.store.decisions import LoggedDecision
 
 VERSION = b"1"
 DECISIONS_KEY = "squeezeflow:decisions"
@@ -92,3 +95,26 @@ def decode(collector: str, identity: bytes, fields: Mapping[bytes, bytes]) -> Cl
             f"{where} holds second {record.second} of collector {record.collector!r}; read the store"
         )
     return record
+
+
+def encode_decision(row: LoggedDecision, columns: Sequence[str], fingerprint: str) -> dict[bytes, bytes]:
+    """One decision as the fields of an entry; ``columns`` name its numbers."""
+    body = {
+        "pair": row.pair,
+        "second": row.second,
+        "known": row.known,
+        "decided_ns": row.decided_ns,
+        "latency_ms": row.latency_ms,
+        "veto": row.veto,
+        "fingerprint": fingerprint,
+        "values": {
+            name: value if math.isfinite(value) else None
+            for name, value in zip(columns, row.numbers, strict=True)
+        },
+    }
+    return {
+        b"v": VERSION,
+        b"pair": row.pair.encode(),
+        b"second": str(row.second).encode(),
+        b"d": msgspec.json.encode(body),
+    }
