@@ -6,6 +6,7 @@ Exit status: 0 done, 1 the answer is no (a parity difference), 2 an error, said 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -52,6 +53,25 @@ def _collect(_args: argparse.Namespace) -> int:
     return run_collector(load())
 
 
+def _simulate(args: argparse.Namespace) -> int:
+    from squeezeflow_plugin.settings import load
+    from squeezeflow_plugin.simulator.run import SimulatorOptions, run_simulator
+
+    settings = load()
+    options = SimulatorOptions(
+        seed=args.seed,
+        assets=tuple(args.assets.split(",")) if args.assets else settings.assets,
+        port=args.port,
+        store=settings.store_path if args.store is None and args.hours is not None else args.store,
+        state_file=args.state_file,
+        replay=args.replay,
+        hours=args.hours,
+        truth=args.truth,
+        log_level=settings.log_level,
+    )
+    return run_simulator(options)
+
+
 def _parse(args: argparse.Namespace) -> int:
     from squeezeflow_plugin.feeds.parse import parse_file
 
@@ -71,6 +91,51 @@ def _score(args: argparse.Namespace) -> int:
 
     score_file(args.file, args.output)
     return 0
+
+
+def _parity(args: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from squeezeflow_plugin.provider.replay import run_parity
+    from squeezeflow_plugin.settings import load
+
+    settings = load()
+    if args.data_dir is not None:
+        settings = replace(settings, data_dir=args.data_dir)
+    result = run_parity(settings, args.exchange, *args.timerange)
+    for each in result.differences:
+        what = each.column or "decision"
+        sys.stdout.write(f"{each.pair} {each.second} {what}: logged {each.logged}, again {each.replayed}\n")
+    sys.stdout.write(
+        f"{result.seconds} decisions and {result.exits} exits compared as known,"
+        f" {result.differing_seconds} seconds differ\n"
+    )
+    return 1 if result.differences else 0
+
+
+def _timerange(text: str) -> tuple[int, int]:
+    """Epoch seconds or dates (YYYYMMDD, UTC), joined by a dash; an open end takes everything.
+
+    >>> _timerange("20260101-20260102")
+    (1767225600, 1767312000)
+    >>> _timerange("1767225600-")
+    (1767225600, 9223372036)
+    """
+    start, dash, stop = text.partition("-")
+    if not dash:
+        raise argparse.ArgumentTypeError(f"must be START-STOP, was {text!r}")
+    return _instant(start, 0), _instant(stop, 2**63 // 10**9)
+
+
+def _instant(text: str, otherwise: int) -> int:
+    if not text:
+        return otherwise
+    try:
+        if len(text) == 8:
+            return int(dt.datetime.strptime(text, "%Y%m%d").replace(tzinfo=dt.UTC).timestamp())
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be epoch seconds or YYYYMMDD, was {text!r}") from error
 
 
 def _seconds(text: str) -> int:
@@ -106,6 +171,27 @@ def _parser() -> argparse.ArgumentParser:
     collect = commands.add_parser("collect", help="the collector alone, as SQUEEZEFLOW_* variables say")
     collect.set_defaults(command=_collect)
 
+    simulate = commands.add_parser("simulate", help="the simulated exchanges alone, or history written ahead")
+    simulate.add_argument("--port", type=int, default=0, help="port to serve on; 0 takes a free one")
+    simulate.add_argument("--seed", type=int, default=1, help="seed of the market (default 1)")
+    simulate.add_argument("--assets", metavar="A,B,...", help="base assets (default: those of the settings)")
+    simulate.add_argument(
+        "--store", type=Path, help="store that receives 2.5 hours of history before serving"
+    )
+    simulate.add_argument("--state-file", type=Path, help="receives port and endpoints (JSON) once it serves")
+    simulate.add_argument(
+        "--replay", type=Path, metavar="FILE", help="recorded trades (Parquet) served as live"
+    )
+    simulate.add_argument(
+        "--hours",
+        type=float,
+        help="write this much history up to now into the store (the settings' own), and end",
+    )
+    simulate.add_argument(
+        "--truth", type=Path, metavar="FILE", help="receives every trade sent, one JSON a line"
+    )
+    simulate.set_defaults(command=_simulate)
+
     parse = commands.add_parser("parse", help="recorded frames (JSON lines) to one JSON trade a line")
     parse.add_argument("--exchange", required=True, help="aggr-server's name, e.g. BINANCE_FUTURES")
     parse.add_argument("file", type=Path)
@@ -122,6 +208,17 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("file", type=Path)
     score.add_argument("-o", "--output", type=Path, required=True)
     score.set_defaults(command=_score)
+    parity = commands.add_parser(
+        "parity", help="make recorded live decisions again and name every difference"
+    )
+    parity.add_argument(
+        "--timerange", type=_timerange, default="-", help="START-STOP, epoch seconds or YYYYMMDD"
+    )
+    parity.add_argument(
+        "--data-dir", type=Path, help="folder of store and decisions (default: the settings')"
+    )
+    parity.add_argument("--exchange", default="binance", help="FreqTrade's name of the traded exchange")
+    parity.set_defaults(command=_parity)
     return parser
 
 

@@ -28,7 +28,14 @@ from squeezeflow_plugin.settings import Endpoint, Settings, process_environ, to_
 from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision
 from squeezeflow_plugin.up import report
 from squeezeflow_plugin.up.children import Child
-from squeezeflow_plugin.up.overlay import LOOPBACK, bot_overlay, claim_port, credentials, write_private
+from squeezeflow_plugin.up.overlay import (
+    LOOPBACK,
+    Credentials,
+    bot_overlay,
+    claim_port,
+    credentials,
+    write_private,
+)
 
 _READY_WITHIN_S = 180
 _SETTLE_S = 5
@@ -67,14 +74,14 @@ def run_up(options: UpOptions, settings: Settings, out: TextIO = sys.stdout) -> 
     Raises ProcessError where a child died, a port is taken or the bot is not ready in time.
     """
     clock = SystemClock()
-    mode = "live" if options.live else "simulated"
-    settings = replace(settings, data_dir=settings.data_dir / mode)
     api_port = claim_port(options.api_port, "FreqTrade's API server")
+    login = credentials(settings.data_dir / "credentials.json")
     if not options.live:
+        settings = replace(settings, data_dir=settings.data_dir / "simulated")
         _forget_last_run(settings.data_dir)
     settings.run_dir.mkdir(parents=True, exist_ok=True)
     with _stop_signals(), _Tree(clock) as tree:
-        job = _Job(options, settings, api_port, tree, clock, out)
+        job = _Job(options, settings, api_port, login, tree, clock, out)
         try:
             return job.run()
         except Stopped:
@@ -139,7 +146,14 @@ class _Job:
     """One run, from the first child to the summary."""
 
     def __init__(
-        self, options: UpOptions, settings: Settings, api_port: int, tree: _Tree, clock: Clock, out: TextIO
+        self,
+        options: UpOptions,
+        settings: Settings,
+        api_port: int,
+        login: Credentials,
+        tree: _Tree,
+        clock: Clock,
+        out: TextIO,
     ) -> None:
         self._options = options
         self._settings = settings
@@ -147,7 +161,7 @@ class _Job:
         self._tree = tree
         self._clock = clock
         self._out = out
-        self._login = credentials(settings.data_dir.parent / "credentials.json")
+        self._login = login
         self._log = DecisionLog(settings.decisions_path, readonly=True)
         self._simulated: Simulated | None = None
         self._pairs: tuple[str, ...] = ()

@@ -32,7 +32,7 @@ class Summary(msgspec.Struct, frozen=True):
     """The JSON line.
 
     ``seconds`` of the run, from ``first_second`` (the one after readiness); ``seconds_scored`` of the asset
-    with the fewest (all of them in ``scored_by_pair``), ``seconds_missed`` in which any asset has no decision;
+    with the fewest (all of them in ``scored_by_pair``), ``seconds_missed`` in which any has no decision;
     ``bars``, ``trades_received`` and ``revisions`` of the collector in the run; ``entries`` and ``exits``
     filled; ``episode_offset_s`` from the first second to the simulated market's first squeeze episode (None
     with real exchanges); ``rss_mb`` the largest seen and ``cpu_s`` since start, by process; ``errors`` every
