@@ -24,6 +24,7 @@ from squeezeflow_plugin.simulator.profiles import DEFAULT_ASSETS, AssetProfile, 
 from squeezeflow_plugin.simulator.replay import Recording, ReplayedAsset, read_recording
 from squeezeflow_plugin.simulator.sources import AssetSource, GeneratedAsset
 from squeezeflow_plugin.simulator.tape import Delays, Due, Tape
+from squeezeflow_plugin.simulator.trades import MarketTrades
 from squeezeflow_plugin.simulator.venue import Venue
 from squeezeflow_plugin.simulator.wire import Spelling
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
@@ -32,6 +33,7 @@ HISTORY_S = 9000
 _LEAD_S = 12
 _LEAST_LEAD_S = 8
 _UNTOLD_RELEASE_S = 1200
+LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 _logger = logging.getLogger(__name__)
 
 
@@ -55,6 +57,7 @@ class SimulatorOptions:
     hours: float | None = None
     truth: Path | None = None
     late_share: float = Delays.late_share
+    log_level: str = "INFO"
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -73,6 +76,7 @@ def run_simulator(options: SimulatorOptions, clock: Clock | None = None) -> int:
 
     Raises SimulatorError, FrameError or StoreError where it cannot be set up.
     """
+    logging.basicConfig(level=options.log_level, format=LOG_FORMAT)
     clock = clock or SystemClock()
     if options.hours is not None:
         write_hours(options, clock)
@@ -212,18 +216,24 @@ class TruthWriter:
         spelling = Spelling(tape.profile)
         market = tape.profile.market
         for row, sent_ms in zip(due.rows.tolist(), due.sent_ms.tolist(), strict=True):
-            trades = due.minute.trades
-            line = {
-                "market": market,
-                "ts_ms": int(trades.at_ms[row]),
-                "trade_id": int(trades.ids[row]),
-                "price": spelling.price(int(trades.ticks[row])),
-                "size": spelling.size(int(trades.lots[row])),
-                "side": "buy" if trades.side[row] > 0 else "sell",
-                "liquidation": False,
-                "sent_ms": sent_ms,
-            }
-            self._out.write(msgspec.json.encode(line).decode() + "\n")
+            self._write(spelling, market, due.minute.trades, row, sent_ms)
+        for row in range(len(due.forced)):
+            self._write(spelling, market, due.forced, row, None)
+
+    def _write(
+        self, spelling: Spelling, market: str, trades: MarketTrades, row: int, sent_ms: int | None
+    ) -> None:
+        line = {
+            "market": market,
+            "ts_ms": int(trades.at_ms[row]),
+            "trade_id": int(trades.ids[row]),
+            "price": spelling.price(int(trades.ticks[row])),
+            "size": spelling.size(int(trades.lots[row])),
+            "side": "buy" if trades.side[row] > 0 else "sell",
+            "liquidation": sent_ms is None,
+            "sent_ms": sent_ms,
+        }
+        self._out.write(msgspec.json.encode(line).decode() + "\n")
 
 
 @contextlib.contextmanager
