@@ -272,6 +272,7 @@ async def test_a_killed_collector_goes_on_without_a_gap(tmp_path: Path, venue: V
             await asyncio.sleep(0.002)
 
     def closed() -> int:
+        assert process.returncode is None, "the collector ended by itself"
         return reader.last_second("main") or 0
 
     sending = asyncio.create_task(keep_sending())
