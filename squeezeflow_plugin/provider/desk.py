@@ -19,9 +19,11 @@ from squeezeflow_plugin.bars.flow import (
 from squeezeflow_plugin.errors import SettingsError, StoreEmptyError
 from squeezeflow_plugin.market import Bar, Instrument, MarketKind
 from squeezeflow_plugin.phases.decision import Decision
+from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.provider.closings import ClosedSecond, closed_seconds
 from squeezeflow_plugin.provider.rows import CLOSING_SLACK_S
 from squeezeflow_plugin.provider.timeline import AssetTimeline, TimelineSpec
+from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.contract import BarColumns, BarStore
 
 
@@ -66,6 +68,15 @@ class Desk:
     def candles(self, pair: str, seconds: int) -> pd.DataFrame:
         """A pair's candles with flow columns, the last one forming."""
         return self.timelines[pair].candles(seconds)
+
+
+def spec_of(settings: Settings) -> TimelineSpec:
+    """The timelines' measures as the settings say; ParameterError for a parameter that is out of range."""
+    return TimelineSpec(
+        Params.from_mapping(settings.params),
+        round(settings.lookback_hours * HOUR_S),
+        settings.revision_horizon_s,
+    )
 
 
 def pair_markets(

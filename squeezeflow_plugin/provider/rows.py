@@ -8,6 +8,7 @@ the markets the records name as covered.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -17,13 +18,21 @@ from squeezeflow_plugin.bars.flow import (
     HOUR_S,
     AssetMarkets,
     HourlyVolumes,
-    class_sum,
+    class_flow,
     coverage_share,
     volume_cents,
 )
 from squeezeflow_plugin.errors import EngineError
 from squeezeflow_plugin.features.flow import Flow, FlowRow
-from squeezeflow_plugin.features.layout import CLOSE, COVERAGE_S, INPUT_NAMES, OI_CHANGE, OPEN, SPOT_BUY
+from squeezeflow_plugin.features.layout import (
+    CLOSE,
+    COVERAGE_S,
+    INPUT_NAMES,
+    OI_CHANGE,
+    OPEN,
+    PERP_SELL,
+    SPOT_BUY,
+)
 from squeezeflow_plugin.market import Bar, ClosingRecord, Interval
 
 ROW_NAMES = (*INPUT_NAMES, "volume")
@@ -127,9 +136,8 @@ class AssetRows:
             self._bars[second] = bars
             for bar in bars.values():
                 self._volumes.add(bar.market, second, volume_cents(bar))
-        self._set_flow(place, bars)
-        self._set_price(place, bars.get(self.markets.reference))
-        self._set_coverage(place)
+        self._write(place, bars)
+        self._values[COVERAGE_S:OI_CHANGE, place] = self._coverage(place)
         self._bars.pop(second - self._kept_s, None)
 
     def _revise(self, bar: Bar) -> bool:
@@ -147,10 +155,12 @@ class AssetRows:
         if bar.second < self.first:
             return False
         place = bar.second - self.first
-        changed = self._set_flow(place, known)
-        if bar.market == self.markets.reference:
-            changed = self._set_price(place, bar) or changed
-        return changed
+        numbers = self._values[: PERP_SELL + 1, place]
+        before = numbers.tolist()
+        self._write(place, known)
+        if numbers[CLOSE] != before[CLOSE]:
+            self._repeat_close(place)
+        return bool(numbers.tolist() != before)
 
     def _cover(self, interval: Interval) -> bool:
         bit = self._bits.get(interval.market, 0)
@@ -159,7 +169,7 @@ class AssetRows:
         for place in range(start - self.first, stop - self.first):
             if bit & ~self._masks[place]:
                 self._masks[place] |= bit
-                self._set_coverage(place)
+                self._values[COVERAGE_S:OI_CHANGE, place] = self._coverage(place)
                 changed = True
         return changed
 
@@ -184,35 +194,29 @@ class AssetRows:
             spot, perp = self.markets.spot, self.markets.perp
             self._weights[hour] = self._volumes.weights(hour, spot) + self._volumes.weights(hour, perp)
 
-    def _set_flow(self, place: int, bars: dict[str, Bar]) -> bool:
-        sums = []
-        for markets in (self.markets.spot, self.markets.perp):
-            own = [bars[market] for market in markets if market in bars]
-            sums += [class_sum(bar.vbuy for bar in own), class_sum(bar.vsell for bar in own)]
-        target = self._values[SPOT_BUY : SPOT_BUY + 4, place]
-        changed = target.tolist() != sums
-        target[:] = sums
-        return changed
-
-    def _set_price(self, place: int, bar: Bar | None) -> bool:
-        """Write a row's prices and repeat its close in the rows without a trade that follow."""
-        target = self._values[OPEN : CLOSE + 1, place]
-        before = target.copy()
-        if bar is not None and not np.isnan(bar.close):
+    def _write(self, place: int, bars: dict[str, Bar]) -> None:
+        """Write a row's prices, flow and volume from its bars."""
+        spot, perp = class_flow(bars, self.markets.spot), class_flow(bars, self.markets.perp)
+        self._values[SPOT_BUY : PERP_SELL + 1, place] = (*spot, *perp)
+        bar = bars.get(self.markets.reference)
+        if bar is not None and not math.isnan(bar.close):
             self._traded[place] = True
-            target[:] = (bar.open, bar.high, bar.low, bar.close)
+            self._values[OPEN : CLOSE + 1, place] = (bar.open, bar.high, bar.low, bar.close)
             self._values[_VOLUME, place] = (bar.vbuy + bar.vsell) / bar.close
-        elif place == self._size - 1:
+        else:
             self._traded[place] = False
             self._values[_VOLUME, place] = 0.0
-            target[:] = self._values[CLOSE, place - 1] if place else np.nan
-        if place + 1 < self._size:
-            traded = self._traded[place + 1 : self._size]
-            stop = place + 1 + (int(traded.argmax()) if traded.any() else len(traded))
-            self._values[OPEN : CLOSE + 1, place + 1 : stop] = target[3]
-        return not np.array_equal(before, target, equal_nan=True)
+            if place:  # the first row held keeps the price it has, or none
+                self._values[OPEN : CLOSE + 1, place] = self._values[CLOSE, place - 1]
 
-    def _set_coverage(self, place: int) -> None:
+    def _repeat_close(self, place: int) -> None:
+        """Repeat a row's close in the rows without a trade that follow it."""
+        traded = self._traded[place + 1 : self._size]
+        stop = place + 1 + (int(traded.argmax()) if traded.any() else len(traded))
+        self._values[OPEN : CLOSE + 1, place + 1 : stop] = self._values[CLOSE, place]
+
+    def _coverage(self, place: int) -> tuple[float, float, float]:
+        """Coverage shares of both classes, and whether the reference market was covered, 0 or 1."""
         second = self.first + place
         hour, mask = second - second % HOUR_S, self._masks[place]
         found = self._shares.get((hour, mask))
@@ -226,4 +230,4 @@ class AssetRows:
                 float(bool(self._bits[self.markets.reference] & mask)),
             )
             self._shares[(hour, mask)] = found
-        self._values[COVERAGE_S:OI_CHANGE, place] = found
+        return found

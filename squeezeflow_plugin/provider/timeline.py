@@ -75,6 +75,8 @@ class AssetTimeline:
         """Take a second in without a decision, as for history; only seconds that a watch waits for are scored."""
         self._take(closed)
         self._engine = None
+        for watch in self._watches.values():
+            watch.forget_revisable()
         if any(second == closed.second for second, _ in self._awaited.values()):
             decision = self._score(closed.second)
             if decision is not None:
@@ -215,5 +217,6 @@ class _Watch:
         """The exit that holds at the newest row, None where none does."""
         if self._newest is None:
             self._newest = self._settled.copy()
-        self._newest.feed(rows.flow(self._newest.second + 1, row.time))
+        if self._newest.second + 1 < row.time:
+            self._newest.feed(rows.flow(self._newest.second + 1, row.time))
         return self._newest.step(row, decision)

@@ -29,9 +29,9 @@ from squeezeflow_plugin.phases.decision import Decision
 from squeezeflow_plugin.phases.exits import Exit
 from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.provider.closings import ClosedSecond, complete_until
-from squeezeflow_plugin.provider.desk import Scored, Watched, open_desk
+from squeezeflow_plugin.provider.desk import Scored, Watched, open_desk, spec_of
 from squeezeflow_plugin.provider.live import NS_PER_MS, LiveFollower
-from squeezeflow_plugin.provider.timeline import TimelineSpec, numbers_of
+from squeezeflow_plugin.provider.timeline import numbers_of
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.contract import BarStore
 from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision, TradeEvent
@@ -137,10 +137,9 @@ class Session:
         """
         stop = wait_for_store(self._store, self._settings, self._clock)
         began_ns = self._clock.now_ns()
-        spec = TimelineSpec(
-            self._params, round(self._settings.lookback_hours * 3600), self._settings.revision_horizon_s
+        self.desk = open_desk(
+            self._store, self._markets, spec_of(self._settings), stop, self._watchable(trades)
         )
-        self.desk = open_desk(self._store, self._markets, spec, stop, self._watchable(trades))
         self.follower = LiveFollower(
             self._store,
             self._clock,

@@ -1,0 +1,202 @@
+"""Parity: recorded decisions made once more from the stored records, as known then, and compared to the bit."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from squeezeflow_plugin.bars.flow import AssetMarkets
+from squeezeflow_plugin.errors import StoreEmptyError
+from squeezeflow_plugin.phases.decision import Decision
+from squeezeflow_plugin.phases.layout import EXIT_NAMES
+from squeezeflow_plugin.provider.closings import closed_seconds
+from squeezeflow_plugin.provider.desk import Desk, Scored, Watched, open_desk, pair_markets, spec_of
+from squeezeflow_plugin.provider.timeline import TimelineSpec
+from squeezeflow_plugin.settings import Settings
+from squeezeflow_plugin.store.contract import BarStore
+from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision, TradeEvent
+from squeezeflow_plugin.store.embedded import EmbeddedBarStore
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One value that came out differently; ``logged`` or ``replayed`` is None where only one side has it."""
+
+    pair: str
+    second: int
+    column: str
+    logged: float | str | None
+    replayed: float | str | None
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The result of a comparison.
+
+    ``seconds`` compared over all pairs, ``undecided`` of the replayed seconds that the bot never logged (it was
+    not running), ``exits`` compared, ``differences`` in order of time; ``fingerprints`` of the engines that
+    made the logged decisions: with another build than the replay's, bits may differ.
+    """
+
+    seconds: int
+    undecided: int
+    exits: int
+    fingerprints: tuple[str, ...]
+    differences: tuple[Difference, ...]
+
+    @property
+    def differing_seconds(self) -> int:
+        """In how many (pair, second) anything differs."""
+        return len({(item.pair, item.second) for item in self.differences})
+
+
+def replay_decisions(
+    store: BarStore,
+    pairs: Mapping[str, AssetMarkets],
+    spec: TimelineSpec,
+    start: int,
+    stop: int,
+    trades: Iterable[Watched] = (),
+) -> Iterator[Scored]:
+    """Decide the seconds ``[start, stop)`` again, from the records alone; see ``Replay`` for the exits."""
+    return Replay(store, pairs, spec, start, trades).run(stop)
+
+
+class Replay:
+    """A desk that stands at ``start`` as a bot that started there would, and is moved on by the records.
+
+    ``trades`` are watched from their entry events on. Raises StoreEmptyError where the store has nothing
+    before ``start``.
+    """
+
+    def __init__(
+        self,
+        store: BarStore,
+        pairs: Mapping[str, AssetMarkets],
+        spec: TimelineSpec,
+        start: int,
+        trades: Iterable[Watched] = (),
+    ) -> None:
+        self._store = store
+        self._start = start
+        self._coming = sorted(trades, key=lambda watched: watched.event_second)
+        earlier = [watched for watched in self._coming if watched.event_second < start]
+        self._coming = self._coming[len(earlier) :]
+        self.desk: Desk = open_desk(store, pairs, spec, start, earlier)
+
+    def run(self, stop: int) -> Iterator[Scored]:
+        """The decisions of ``[start, stop)`` in order of (second, pair)."""
+        for watched in self._coming:
+            if watched.pair in self.desk.timelines:
+                timeline = self.desk.timelines[watched.pair]
+                timeline.watch(watched.key, watched.event_second, watched.direction)
+        for closed in closed_seconds(self._store, self._start, stop):
+            yield from self.desk.push(closed)
+
+    def exits(self) -> dict[int, tuple[int, str]]:
+        """Second and name of the exit of each watched trade that has one, by its key."""
+        return {
+            key: (found.second, found.name)
+            for timeline in self.desk.timelines.values()
+            for key, found in timeline.exits.items()
+        }
+
+
+@dataclass
+class _Found:
+    seconds: int = 0
+    undecided: int = 0
+    exits: int = 0
+    fingerprints: set[str] = field(default_factory=set)
+    differences: list[Difference] = field(default_factory=list)
+
+
+def compare(
+    log: DecisionLog,
+    store: BarStore,
+    pairs: Mapping[str, AssetMarkets],
+    spec: TimelineSpec,
+    start: int,
+    stop: int,
+) -> Parity:
+    """Replay ``[start, stop)`` and compare every logged decision and every exit that the method decided.
+
+    Numbers are compared bit by bit. A decision that is logged but not replayed is a difference.
+    """
+    events = log.events()
+    found = _Found()
+    replay = Replay(store, pairs, spec, start, _trades(events, start, stop))
+    logged = {(row.second, row.pair): row for row in log.read(start, stop, pairs)}
+    for scored in replay.run(stop):
+        row = logged.pop((scored.decision.second, scored.pair), None)
+        if row is None:
+            found.undecided += 1
+        else:
+            found.seconds += 1
+            found.fingerprints.add(row.fingerprint)
+            found.differences += _differences(row, scored.decision)
+    for row in logged.values():
+        found.differences.append(Difference(row.pair, row.second, "", "decided", None))
+    _compare_exits(found, events, replay.exits(), start, stop)
+    found.differences.sort(key=lambda item: (item.second, item.pair))
+    return Parity(
+        found.seconds,
+        found.undecided,
+        found.exits,
+        tuple(sorted(found.fingerprints)),
+        tuple(found.differences),
+    )
+
+
+def run_parity(settings: Settings, exchange: str, start: int, stop: int) -> Parity:
+    """Compare what the settings' decision log and store hold of ``[start, stop)``; both are only read.
+
+    ``exchange`` is FreqTrade's name of the exchange that was traded. Raises StoreEmptyError where the log or
+    the store holds nothing of the span.
+    """
+    log = DecisionLog(settings.decisions_path, readonly=True)
+    store = EmbeddedBarStore(settings.store_path, readonly=True)
+    try:
+        names = sorted({row.pair for row in log.read(start, stop)})
+        if not names:
+            raise StoreEmptyError(f"{settings.decisions_path} holds no decision of the seconds {start} to {stop}")
+        instruments = store.instruments()
+        pairs = {name: pair_markets(instruments, exchange, name, settings.quotes) for name in names}
+        return compare(log, store, pairs, spec_of(settings), start, stop)
+    finally:
+        log.close()
+        store.close()
+
+
+def _trades(events: Sequence[TradeEvent], start: int, stop: int) -> Iterator[Watched]:
+    """The trades whose life overlaps the span; ``decision_second`` 0 is a trade of nobody's decision."""
+    closed = {event.trade_id: event.second for event in events if event.kind == "exit_fill"}
+    for event in events:
+        if event.kind == "entry_fill" and 0 < event.decision_second < stop:
+            if closed.get(event.trade_id, stop) >= start:
+                yield Watched(event.pair, event.trade_id, event.decision_second, event.direction)
+
+
+def _differences(row: LoggedDecision, decision: Decision) -> Iterator[Difference]:
+    for column, logged in zip(row.columns, row.numbers, strict=True):
+        replayed = float(getattr(decision, column))
+        if struct.pack("<d", logged) != struct.pack("<d", replayed):
+            yield Difference(row.pair, row.second, column, logged, replayed)
+    if row.veto != decision.veto:
+        yield Difference(row.pair, row.second, "veto", row.veto, decision.veto)
+
+
+def _compare_exits(
+    found: _Found, events: Sequence[TradeEvent], replayed: Mapping[int, tuple[int, str]], start: int, stop: int
+) -> None:
+    """Each exit by the method must have been decided at the same second, under the same name."""
+    ours: Callable[[TradeEvent], bool] = lambda event: event.kind == "exit_order" and event.tag in EXIT_NAMES
+    for event in filter(ours, events):
+        if start <= event.second < stop and event.decision_second > 0:
+            found.exits += 1
+            second, name = replayed.get(event.trade_id, (0, ""))
+            if (second, name) != (event.second, event.tag):
+                logged = f"{event.tag} at {event.second}"
+                again = f"{name} at {second}" if name else None
+                found.differences.append(Difference(event.pair, event.second, "exit", logged, again))
