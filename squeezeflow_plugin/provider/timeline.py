@@ -91,7 +91,7 @@ class AssetTimeline:
         decided = self._engine.run(self.rows.flow(first, self.rows.stop))
         closes = np.flatnonzero((decided.second + 1) % CANDLE_S == 0).tolist()
         for place in [*closes, len(decided) - 1]:
-            self._remember(int(decided.second[place]), decided.values[:, place].copy())
+            self._remember(int(decided.second[place]), numbers_of(decided.at(place)))
 
     def push(self, closed: ClosedSecond) -> Decision | None:
         """Take the next second in and decide it; None as long as the reference market has not traded.
