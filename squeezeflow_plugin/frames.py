@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from squeezeflow_plugin.bars.columns import bars_of_trades, columns_of_trades
@@ -62,15 +63,15 @@ def bars_file(path: Path | str, out: Path | str) -> None:
 def score_frame(frame: pd.DataFrame, params: Params | None = None) -> pd.DataFrame:
     """Score every second of one base asset.
 
-    ``frame`` has one row a second, without gaps, and the columns of ``features.flow.Flow``: ``time open high low
-    close spot_buy spot_sell perp_buy perp_sell`` and optionally ``coverage_spot coverage_perp
+    ``frame`` has one row a second, without gaps, and the columns of ``features.flow.Flow``: ``time open high
+    low close spot_buy spot_sell perp_buy perp_sell`` and optionally ``coverage_spot coverage_perp
     reference_live oi_change``; others are ignored. The result has the same index and the columns
     ``context regime setup divergence retrace reset score_reset score_absorption score_breakdown score_bias
-    score_oi score eligible entry ready tradable veto``, of the meaning and units of ``phases.decision.Decision``:
-    directions and types as int64, flags as bool, ``veto`` as text. Nothing is NaN; rows that are not ready are 0.
-    Raises FrameError, naming column, row and value, where the frame cannot be used.
+    score_oi score eligible entry ready tradable veto``, of the meaning and units that
+    ``phases.decision.Decision`` gives: directions and types int64, flags bool, ``veto`` text, the rest
+    float64. Nothing is NaN; phase outputs are 0 in rows that are not ready. Raises FrameError, naming
+    column, row and value, where the frame cannot be used.
 
-    >>> import numpy as np
     >>> flat = {name: np.full(3, 1.0) for name in ("open", "high", "low", "close")}
     >>> flow = {name: np.zeros(3) for name in ("spot_buy", "spot_sell", "perp_buy", "perp_sell")}
     >>> score_frame(pd.DataFrame({"time": [60, 61, 62], **flat, **flow}))["veto"].tolist()
@@ -79,12 +80,10 @@ def score_frame(frame: pd.DataFrame, params: Params | None = None) -> pd.DataFra
     names = [name for name in (*REQUIRED_NAMES, *OPTIONAL_DEFAULTS) if name in frame]
     flow = Flow.from_columns({name: frame[name].to_numpy() for name in names})
     wanted = (*SCORE_COLUMNS, "veto_code")
-    values = dict(zip(wanted, Engine(params).columns(flow, wanted), strict=True))
-    scored = pd.DataFrame({name: values[name] for name in SCORE_COLUMNS}, index=frame.index)
-    kinds = {name: "int64" for name in INTEGER_NAMES} | {name: "bool" for name in FLAG_NAMES}
-    scored = scored.astype({name: kind for name, kind in kinds.items() if name in scored})
-    scored["veto"] = veto_names(values["veto_code"])
-    return scored
+    values = dict(zip(wanted, Engine(params).columns(flow, wanted).T, strict=True))
+    kinds = dict.fromkeys(INTEGER_NAMES, np.int64) | dict.fromkeys(FLAG_NAMES, np.bool_)
+    scored = {name: values[name].astype(kinds.get(name, np.float64)) for name in SCORE_COLUMNS}
+    return pd.DataFrame({**scored, "veto": veto_names(values["veto_code"])}, index=frame.index)
 
 
 def score_file(path: Path | str, out: Path | str) -> None:

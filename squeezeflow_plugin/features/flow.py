@@ -185,8 +185,8 @@ def _unusable(name: str, column: FloatArray) -> npt.NDArray[np.bool_]:
     if name in ("coverage_spot", "coverage_perp"):
         return ~((column >= 0.0) & (column <= 1.0 + SHARE_SLACK))
     if name == "reference_live":
-        return ~((column == 0.0) | (column == 1.0))
-    return np.isinf(column)
+        return np.asarray((column != 0.0) & (column != 1.0))
+    return np.asarray(np.isinf(column))
 
 
 def _check_times(time: IntArray) -> None:

@@ -34,8 +34,11 @@ SCORE_COLUMNS = (
     "tradable",
 )
 
+_INTEGER_PLACES = tuple(COLUMN_NAMES.index(name) for name in INTEGER_NAMES)
+_FLAG_PLACES = tuple(COLUMN_NAMES.index(name) for name in FLAG_NAMES)
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+
+class Decision(msgspec.Struct, frozen=True):
     """Everything the method says about one second, and the values it came from.
 
     ``second`` is the epoch second; windows are in the names. z values, u (seconds of typical flow) and
@@ -117,12 +120,12 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 def decision_of(second: int, values: FloatArray) -> Decision:
     """The record of one row of outputs, float64[COLUMN_COUNT]."""
-    fields: dict[str, Any] = dict(zip(COLUMN_NAMES, values.tolist(), strict=True))
-    for name in INTEGER_NAMES:
-        fields[name] = int(fields[name])
-    for name in FLAG_NAMES:
-        fields[name] = fields[name] != 0.0
-    return Decision(second=second, **fields)
+    fields: list[Any] = values.tolist()
+    for place in _INTEGER_PLACES:
+        fields[place] = int(fields[place])
+    for place in _FLAG_PLACES:
+        fields[place] = fields[place] != 0.0
+    return Decision(second, *fields)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +162,12 @@ class DecisionArrays:
 
     @property
     def tradable(self) -> FlagArray:
-        return self.column("tradable") != 0.0
+        return np.asarray(self.column("tradable") != 0.0)
+
+    @property
+    def veto(self) -> npt.NDArray[np.object_]:
+        """object[n]: the first reason for not being tradable, "" where there is none."""
+        return veto_names(self.column("veto_code"))
 
     def at(self, index: int) -> Decision:
         """The record of row ``index``; negative counts from the end."""

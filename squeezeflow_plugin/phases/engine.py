@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
-import llvmlite
-import llvmlite.binding as llvm
+import llvmlite  # type: ignore[import-untyped]  # it ships no types
+import llvmlite.binding as llvm  # type: ignore[import-untyped]  # the same
 import numba
 import numpy as np
 

@@ -7,7 +7,9 @@ stepped through the same rows again comes to the same answer.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -17,6 +19,8 @@ from squeezeflow_plugin.phases.decision import Decision, DecisionArrays
 from squeezeflow_plugin.phases.kernels import find_exit
 from squeezeflow_plugin.phases.layout import EXIT_NAMES
 from squeezeflow_plugin.phases.params import Params
+
+_NEVER_HELD: Final = 2**62  # a hold that no trade reaches: rows are summed, nothing is judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,27 @@ class ExitWatch:
         """The last second taken in; E at first."""
         return self._second
 
+    def copy(self) -> ExitWatch:
+        """A watch of its own that stands where this one does."""
+        return copy.deepcopy(self)
+
+    def feed(self, flow: Flow) -> None:
+        """Take in the seconds that follow without asking for an exit: those before a restart or a revision.
+
+        Raises EngineError where the flow's first second does not follow.
+        """
+        if len(flow) == 0:
+            return
+        if flow.time[0] != self._second + 1:
+            raise EngineError(
+                f"the watch of entry {self.baseline.second} needs second {self._second + 1}, was fed rows "
+                f"from {flow.time[0]}; it stays where it is"
+            )
+        watched = np.zeros((6, len(flow)))
+        watched[:2] = flow.spot_buy - flow.spot_sell, flow.perp_buy - flow.perp_sell
+        find_exit(self._baseline, self._running, self._rules._replace(min_hold=_NEVER_HELD), watched)
+        self._second = int(flow.time[-1])
+
     def step(self, row: FlowRow, decision: Decision) -> str | None:
         """Take in the next second; the name of the exit that holds at it, None where none does.
 
@@ -82,7 +107,7 @@ class ExitWatch:
         """
         if row.time != self._second + 1 or decision.second != row.time:
             raise EngineError(
-                f"the watch of entry {self.baseline.second} needs second {self._second + 1} and was given the "
+                f"the watch of entry {self.baseline.second} needs second {self._second + 1}, was given the "
                 f"row of {row.time} with the decision of {decision.second}; it stays where it is"
             )
         self._watched[:, 0] = (

@@ -145,11 +145,11 @@ def _divergence(state: PhaseState, counters: IntArray, rows: int, rules: Rules) 
 @kernel_part
 def _retrace(row: FloatArray, setup: int) -> float:
     """Phase 3: how much of the gap the last 5m or 15m gave back, 0..1."""
-    gap = row[to.GAP]
+    gap = float(row[to.GAP])
     if setup == 0 or gap <= 0.0:
         return 0.0
-    back_5m = -setup * (row[at.U_SPOT + at.W5] - row[at.U_PERP + at.W5]) / gap
-    back_15m = -setup * (row[at.U_SPOT + at.W15] - row[at.U_PERP + at.W15]) / gap
+    back_5m = float(-setup * (row[at.U_SPOT + at.W5] - row[at.U_PERP + at.W5]) / gap)
+    back_15m = float(-setup * (row[at.U_SPOT + at.W15] - row[at.U_PERP + at.W15]) / gap)
     return min(max(back_5m, back_15m, 0.0), 1.0)
 
 
@@ -204,8 +204,8 @@ def _score_reset(row: FloatArray, rules: Rules) -> float:
     if row[to.RESET_ACTIVE] == to.RESET_NONE:
         return 0.0
     exploded = row[to.RESET_ACTIVE] == to.RESET_EXPLOSION
-    quality = 0.5 * min(row[to.RETRACE_PEAK] / rules.retrace_full, 1.0)
-    quality += 0.3 * (1.0 if exploded else row[at.DECELERATION])
+    quality = 0.5 * min(float(row[to.RETRACE_PEAK]) / rules.retrace_full, 1.0)
+    quality += 0.3 * (1.0 if exploded else float(row[at.DECELERATION]))
     quality += 0.2 * (1.0 if exploded or row[to.STALLED] > 0.0 else 0.0)
     return rules.weight_reset * quality
 
@@ -239,7 +239,7 @@ def _score_candles(history: FloatArray, slot: int, setup: int, row: FloatArray, 
 def _score_bias(row: FloatArray, setup: int, rules: Rules) -> float:
     quality = 0.4 if setup * row[at.Z_SPOT + at.W5] > EPS else 0.0
     quality += 0.3 if setup * row[at.Z_R + at.W5] > EPS else 0.0
-    quality += 0.3 * (1.0 + setup * row[to.CONTEXT]) / 2.0
+    quality += 0.3 * (1.0 + setup * float(row[to.CONTEXT])) / 2.0
     return rules.weight_bias * quality
 
 
@@ -336,9 +336,12 @@ def _sources() -> str:
     return sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
 
 
-def _compile_scoring(sources: str) -> Callable[..., None]:
-    """``score_rows``. As a closed-over value ``sources`` is part of the key of Numba's disk cache, which by
-    itself notices a change of this file only, and would go on running what the other files once said."""
+def _compile(sources: str) -> tuple[Callable[..., None], Callable[..., tuple[int, int]]]:
+    """``score_rows`` and ``find_exit``.
+
+    As a closed-over value ``sources`` is part of the key of Numba's disk cache, which by itself notices
+    a change of this file only, and would go on running what the other files once said.
+    """
 
     @njit(cache=True, error_model="numpy")
     def score_rows(
@@ -363,34 +366,34 @@ def _compile_scoring(sources: str) -> Callable[..., None]:
             for k in range(columns.shape[0]):
                 out[i, k] = state.row[columns[k]]
 
-    return score_rows
+    @njit(cache=True, error_model="numpy")
+    def find_exit(
+        baseline: FloatArray, running: FloatArray, rules: Rules, watched: FloatArray
+    ) -> tuple[int, int]:
+        """Take in the rows after the entry's; return (row, exit) of the first that holds, else (n, 0)."""
+        _ = sources
+        side, limit = baseline[to.B_SIDE], rules.exit_threshold
+        for i in range(watched.shape[1]):
+            running[to.X_ROWS] += 1.0
+            running[to.X_SPOT] += watched[to.V_DELTA_SPOT, i]
+            running[to.X_PERP] += watched[to.V_DELTA_PERP, i]
+            if running[to.X_ROWS] < rules.min_hold:
+                continue
+            root = math.sqrt(running[to.X_ROWS])
+            spot = side * fk.scaled(running[to.X_SPOT], baseline[to.B_SIGMA_SPOT] * root)
+            perp = side * fk.scaled(running[to.X_PERP], baseline[to.B_SIGMA_PERP] * root)
+            if spot <= -limit + EPS and perp >= limit - EPS:
+                return i, to.EXIT_FLOW
+            close = watched[to.V_CLOSE, i]
+            if (side > 0.0 and close < baseline[to.B_LOW]) or (side < 0.0 and close > baseline[to.B_HIGH]):
+                return i, to.EXIT_RANGE
+            if max(side * watched[to.V_Z_SPOT, i], side * watched[to.V_Z_PERP, i]) <= -limit + EPS:
+                return i, to.EXIT_CVD
+            if side * watched[to.V_CONTEXT, i] <= -AGAINST + EPS:
+                return i, to.EXIT_CONTEXT
+        return watched.shape[1], 0
+
+    return score_rows, find_exit
 
 
-score_rows = _compile_scoring(_sources())
-
-
-@njit(cache=True, error_model="numpy")
-def find_exit(
-    baseline: FloatArray, running: FloatArray, rules: Rules, watched: FloatArray
-) -> tuple[int, int]:
-    """Take in the rows after the entry's; return (row, exit) of the first that holds, else (n, 0)."""
-    side, limit = baseline[to.B_SIDE], rules.exit_threshold
-    for i in range(watched.shape[1]):
-        running[to.X_ROWS] += 1.0
-        running[to.X_SPOT] += watched[to.V_DELTA_SPOT, i]
-        running[to.X_PERP] += watched[to.V_DELTA_PERP, i]
-        if running[to.X_ROWS] < rules.min_hold:
-            continue
-        root = math.sqrt(running[to.X_ROWS])
-        spot = side * fk.scaled(running[to.X_SPOT], baseline[to.B_SIGMA_SPOT] * root)
-        perp = side * fk.scaled(running[to.X_PERP], baseline[to.B_SIGMA_PERP] * root)
-        if spot <= -limit + EPS and perp >= limit - EPS:
-            return i, to.EXIT_FLOW
-        close = watched[to.V_CLOSE, i]
-        if (side > 0.0 and close < baseline[to.B_LOW]) or (side < 0.0 and close > baseline[to.B_HIGH]):
-            return i, to.EXIT_RANGE
-        if max(side * watched[to.V_Z_SPOT, i], side * watched[to.V_Z_PERP, i]) <= -limit + EPS:
-            return i, to.EXIT_CVD
-        if side * watched[to.V_CONTEXT, i] <= -AGAINST + EPS:
-            return i, to.EXIT_CONTEXT
-    return watched.shape[1], 0
+score_rows, find_exit = _compile(_sources())

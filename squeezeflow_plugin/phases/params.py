@@ -111,9 +111,8 @@ class Params:
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
-            raise ParameterError(
-                f"unknown parameter(s) {', '.join(unknown)}; known are {', '.join(sorted(known))}"
-            )
+            names = ", ".join(unknown)
+            raise ParameterError(f"unknown parameter(s) {names}; known are {', '.join(sorted(known))}")
         given = dict(values)
         if "weights" in given and isinstance(given["weights"], list):
             given["weights"] = tuple(given["weights"])
@@ -137,9 +136,10 @@ class Params:
 
     def rules(self) -> Rules:
         """The same numbers for the kernels."""
-        numbers = [float(getattr(self, name)) for name in Rules._fields[:12]]
-        memories = [int(getattr(self, name)) for name in Rules._fields[16:]]
-        return Rules(*numbers, *(float(weight) for weight in self.weights), *memories)
+        numbers: list[float | int] = [float(getattr(self, name)) for name in Rules._fields[:12]]
+        numbers += [float(weight) for weight in self.weights]
+        numbers += [int(getattr(self, name)) for name in Rules._fields[16:]]
+        return Rules._make(numbers)
 
     def _require(self, name: str, low: float, high: float) -> None:
         value = getattr(self, name)

@@ -30,12 +30,14 @@ def slow_exit(
     low, high = frame["low"].to_numpy()[rows].min(), frame["high"].to_numpy()[rows].max()
     delta = {k: (frame[f"{k}_buy"] - frame[f"{k}_sell"]).to_numpy() for k in ("spot", "perp")}
     close = frame["close"].to_numpy()
-    for i in range(entry_row + p.min_hold, len(frame)):
-        z = {}
+    flow, z = {"spot": 0.0, "perp": 0.0}, {"spot": 0.0, "perp": 0.0}
+    for i in range(entry_row + 1, len(frame)):
         for k in ("spot", "perp"):
             sigma = columns[f"sigma_{k}"][entry_row]
-            flow = math.fsum(delta[k][entry_row + 1 : i + 1])
-            z[k] = 0.0 if sigma == 0 else flow / (sigma * math.sqrt(i - entry_row))
+            flow[k] += delta[k][i]
+            z[k] = 0.0 if sigma == 0 else flow[k] / (sigma * math.sqrt(i - entry_row))
+        if i - entry_row < p.min_hold:
+            continue
         if d * z["spot"] <= -p.exit_threshold + EPS and d * z["perp"] >= p.exit_threshold - EPS:
             return i, "flow_reversal"
         if (d > 0 and close[i] < low) or (d < 0 and close[i] > high):

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from squeezeflow_plugin.features.flow import Flow
+
 START = 1_700_000_000 + 137  # inside a 300 s block, so that nothing rests on where a frame begins
 
 
@@ -15,8 +17,8 @@ START = 1_700_000_000 + 137  # inside a 300 s block, so that nothing rests on wh
 class Episode:
     """A squeeze: a build-up in which spot and perp part, a reset, and a push of the price.
 
-    ``start`` is a row, ``direction`` +1 or -1, the lengths are rows; ``drift`` is how far the flow of a
-    class is pushed, in standard deviations a second.
+    ``start`` is a row, ``direction`` +1 or -1, the lengths are rows; ``drift`` and ``reversal`` are how far
+    the flow of a class is pushed, in standard deviations a second.
     """
 
     start: int
@@ -26,6 +28,11 @@ class Episode:
     push: int = 420
     drift: float = 0.13
     reversal: float = 0.35
+
+
+def flow_of(frame: pd.DataFrame) -> Flow:
+    """The engine's input of a frame."""
+    return Flow.from_columns({str(name): frame[name].to_numpy() for name in frame})
 
 
 def noise_frame(seed: int, rows: int, start: int = START) -> pd.DataFrame:
@@ -72,7 +79,7 @@ def silence(frame: pd.DataFrame, start: int, stop: int, share: float, seed: int)
     """Let ``share`` of the seconds of the rows pass without a trade: no volume, the price stands."""
     rng = np.random.default_rng(seed)
     silent = np.zeros(len(frame), dtype=bool)
-    silent[start:stop] = rng.random(stop - start) < share
+    silent[start:stop] = rng.random(len(silent[start:stop])) < share
     for name in ("spot_buy", "spot_sell", "perp_buy", "perp_sell"):
         frame.loc[silent, name] = 0.0
     last = pd.Series(np.where(silent, np.nan, frame["close"])).ffill().bfill().to_numpy()
@@ -84,7 +91,8 @@ def silence(frame: pd.DataFrame, start: int, stop: int, share: float, seed: int)
 
 
 def market_day(seed: int = 7, rows: int = 21_600) -> pd.DataFrame:
-    """Six hours with everything in them: squeezes both ways, quiet stretches, holes, open interest."""
+    """Six hours (or their first ``rows``) with everything in them: squeezes both ways, quiet stretches,
+    coverage holes, a stale reference, open interest."""
     episodes = (
         Episode(2_500, 1),
         Episode(5_900, 1, drift=0.16),
@@ -102,7 +110,7 @@ def market_day(seed: int = 7, rows: int = 21_600) -> pd.DataFrame:
     for name, start, length in (("coverage_spot", 9_000, 40), ("coverage_perp", 15_000, 25)):
         share = np.ones(rows)
         share[start : start + length] = 0.4
-        share[20_000:20_300] = np.round(rng.uniform(0.9, 1.0, 300), 3)
+        share[20_000:20_300] = np.round(rng.uniform(0.9, 1.0, len(share[20_000:20_300])), 3)
         frame[name] = share
     live = np.ones(rows)
     live[12_000:12_030] = 0

@@ -172,7 +172,7 @@ def score_parts(
     if o["reset_active"][i] > 0:
         exploded = o["reset_active"][i] == 2
         reset_part = 0.5 * min(o["retrace_peak"][i] / p.retrace_full, 1.0)
-        reset_part += 0.3 * (1.0 if exploded else o["deceleration"][i])
+        reset_part += 0.3 * (1.0 if exploded else f["deceleration"][i])
         reset_part += 0.2 if exploded or o["stalled"][i] else 0.0
     candles = [candle(frame, f, i, k, d) for k in range(5)]
     mean = sum(c["volume"] for c in candles) / 5
@@ -200,7 +200,9 @@ def oi_points(change: float, compare: Compare) -> float:
     return 0.5 if compare.above(change, 0.0) else -1.0
 
 
-def setup_at(own: Floats, strength: Floats, gap: Floats, f: dict[str, Floats], i: int, p: Params, c: Compare) -> Any:
+def setup_at(
+    own: Floats, strength: Floats, gap: Floats, f: dict[str, Floats], i: int, p: Params, c: Compare
+) -> Any:
     """Section 3: the active setup of row i with its divergence and gap; zeros where there is none."""
     rows = slice(max(i - p.setup_ttl + 1, 0), i + 1)
     had = np.flatnonzero(own[rows])
@@ -260,10 +262,9 @@ def vetoes(frame: pd.DataFrame, f: dict[str, Floats], p: Params, compare: Compar
     return [next((name for name, holds in reasons if holds[i]), "") for i in range(n)]
 
 
-OUTPUTS = (
-    "context regime setup divergence gap retrace stalled reset reset_active retrace_peak deceleration "
-    "score_reset score_absorption score_breakdown score_bias score_oi score eligible event entry"
-).split()
+PARTS = ("score_reset", "score_absorption", "score_breakdown", "score_bias", "score_oi")
+MEMORIES = ("setup", "divergence", "gap", "retrace", "stalled", "reset", "reset_active", "retrace_peak")
+OUTPUTS = ("context", "regime", *MEMORIES, *PARTS, "score", "eligible", "event", "entry")
 
 
 def score_twin(frame: pd.DataFrame, params: Params | None = None) -> Twin:
@@ -279,7 +280,7 @@ def score_twin(frame: pd.DataFrame, params: Params | None = None) -> Twin:
     own, strength, gap = own_setups(f, p, compare)
     calm = compare.at_most(np.abs(f["z_r_5m"]), p.stall_threshold) & compare.above(f["vol_5m"], 0.0)
     o["stalled"] = (calm & compare.at_most(f["vol_5m"] - p.vol_ratio * f["vol_30m"], 0.0)).astype(float)
-    o["deceleration"] = decelerations(f["speed"], compare)
+    f["deceleration"] = decelerations(f["speed"], compare)
     for i in range(n):
         compare.row = i
         o["setup"][i], o["divergence"][i], o["gap"][i] = setup_at(own, strength, gap, f, i, p, compare)
@@ -291,7 +292,7 @@ def score_twin(frame: pd.DataFrame, params: Params | None = None) -> Twin:
             o["reset_active"][i] = o["reset"][rows][same].max()
             o["retrace_peak"][i] = o["retrace"][rows][same].max()
             parts = score_parts(raw, f, o, i, p, compare)
-            for name, value in zip(OUTPUTS[11:16], parts, strict=True):
+            for name, value in zip(PARTS, parts, strict=True):
                 o[name][i] = value
             o["score"][i] = np.clip(sum(parts), 0.0, 10.0)
             good = o["reset_active"][i] > 0 and compare.at_least(o["score"][i], p.min_score)
