@@ -114,6 +114,20 @@ def test_market_time_never_steps_back() -> None:
     assert closed == sorted(closed)
 
 
+def test_a_late_close_before_the_offset_rises_holds_market_time() -> None:
+    closer = settled()
+    # Five minutes of trades 20 s late: the window forgets the quick ones just after second 304.
+    for step in range(310):
+        closer.on_trades([trade(step - 20, 100 + step, lag=20.0)])
+        if step == 298:
+            late = [closer.close(ns(298)) for _ in range(280)]
+        closer.due_local_ns()
+    assert closer.offsets.market_offset_ns() == 20 * NS_PER_SECOND
+    later = drained(closer, ns(320))
+    assert late[-1].closed_ns == ns(298)
+    assert later[0].closed_ns == ns(298)
+
+
 def test_one_trade_from_the_future_closes_nothing_early_and_uncovers_its_market() -> None:
     closer = settled()
     drained(closer, ns(3))
