@@ -31,9 +31,9 @@ def build_bars(trades: pd.DataFrame) -> pd.DataFrame:
     """Exact one-second bars of a table of trades, in any order, each row any number of times.
 
     ``trades`` has the columns ``ts_ms`` (exchange time, whole milliseconds), ``price``, ``size`` (base
-    units), ``side`` (taker: buy or sell), ``market`` and ``trade_id``; optionally ``exec_type`` (rows that are
-    no market trade are left out), ``count`` (fills a row stands for) and ``liquidation``; others are ignored.
-    The result has one row per market and second that had any, ordered by (time, market): ``market``, ``time``
+    units), ``side`` (taker: buy or sell), ``market`` and ``trade_id``; optionally ``exec_type`` (rows that
+    are no market trade are left out), ``count`` (fills a row stands for) and ``liquidation``; others are
+    ignored. The result has a row per market and second that had any, by (time, market): ``market``, ``time``
     (epoch seconds), ``open high low close`` (NaN where there were liquidations only), ``vbuy vsell`` (price x
     size by taker side), ``cbuy csell``, and ``lbuy lsell`` (liquidations, in none of the others). Raises
     FrameError, naming column, row and value.

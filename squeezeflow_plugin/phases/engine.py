@@ -18,7 +18,7 @@ from squeezeflow_plugin.errors import EngineError
 from squeezeflow_plugin.features.flow import FloatArray, Flow, FlowRow, check_row
 from squeezeflow_plugin.features.layout import INPUT_COUNT
 from squeezeflow_plugin.phases.decision import Decision, DecisionArrays, decision_of
-from squeezeflow_plugin.phases.kernels import score_rows, state_size
+from squeezeflow_plugin.phases.kernels import find_exit, score_rows, state_size
 from squeezeflow_plugin.phases.layout import COLUMN_COUNT, COLUMN_NAMES, COUNTER_SIZE, FROM_ZERO, NEVER, ROWS
 from squeezeflow_plugin.phases.params import Params
 
@@ -35,6 +35,17 @@ def fingerprint(params: Params) -> str:
         f"llvm {'.'.join(map(str, llvm.llvm_version_info))} cpu {llvm.get_host_cpu_name()}"
     )
     return f"method {METHOD_VERSION} | {params} | {build}"
+
+
+def prepare() -> None:
+    """Load every compiled function from Numba's cache, or compile it: some 20 s, once an installation.
+
+    For a program's start, so that no second and no exit has to wait for it.
+
+    >>> prepare()
+    """
+    Engine().step(FlowRow(0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0))
+    find_exit(np.zeros(5), np.zeros(3), Params().rules(), np.empty((6, 0)))
 
 
 class Engine:

@@ -30,10 +30,6 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 EPS = at.EPS
-CANDLES = 5
-CANDLE_WEIGHTS = (0.30, 0.25, 0.20, 0.15, 0.10)
-WICK_SHARE = 0.4
-AGAINST = 0.5  # a context this far to the other side is a regime against the setup
 
 
 class PhaseState(NamedTuple):
@@ -214,16 +210,16 @@ def _score_reset(row: FloatArray, rules: Rules) -> float:
 def _score_candles(history: FloatArray, slot: int, setup: int, row: FloatArray, rules: Rules) -> None:
     """Phase 4: absorption and failed breakdowns, over the five trailing candles."""
     mean = 0.0
-    for k in range(CANDLES):
-        mean += history[(slot - k * at.BLOCK_ROWS) % at.HISTORY_ROWS, at.H_VOLUME] / CANDLES
+    for k in range(to.CANDLES):
+        mean += history[(slot - k * at.BLOCK_ROWS) % at.HISTORY_ROWS, at.H_VOLUME] / to.CANDLES
     absorption, attempts, newest, oldest = 0.0, 0, 0.0, 0.0
-    for k in range(CANDLES):
+    for k in range(to.CANDLES):
         wick, body, attempt = fk.candle_shape(history, slot, k, setup)
         end = (slot - k * at.BLOCK_ROWS) % at.HISTORY_ROWS
         volume, flow = history[end, at.H_VOLUME], history[end, at.H_FLOW]
         busy = volume > EPS * mean and volume >= mean - EPS * mean
-        quality = (0.5 if wick >= WICK_SHARE - EPS else 0.0) + (0.3 if body else 0.0)
-        absorption += CANDLE_WEIGHTS[k] * (quality + (0.2 if busy else 0.0))
+        quality = (0.5 if wick >= to.WICK_SHARE - EPS else 0.0) + (0.3 if body else 0.0)
+        absorption += to.CANDLE_WEIGHTS[k] * (quality + (0.2 if busy else 0.0))
         if attempt:
             newest = flow if attempts == 0 else newest
             oldest = flow
@@ -275,7 +271,9 @@ def _score(
 def _entry(row: FloatArray, counters: IntArray, rows: int, setup: int, rules: Rules) -> None:
     """One event for a run of qualifying rows; its direction is held for ``entry_ttl`` rows."""
     armed = setup != 0 and row[to.RESET_ACTIVE] != to.RESET_NONE
-    qualifies = armed and row[to.SCORE] >= rules.min_score - EPS and setup * row[to.CONTEXT] > -AGAINST + EPS
+    qualifies = (
+        armed and row[to.SCORE] >= rules.min_score - EPS and setup * row[to.CONTEXT] > -to.AGAINST + EPS
+    )
     row[to.ELIGIBLE] = setup if qualifies else 0
     row[to.EVENT] = 0.0
     if qualifies:
@@ -336,13 +334,11 @@ def _sources() -> str:
     return sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
 
 
-def _compile(sources: str) -> tuple[Callable[..., None], Callable[..., tuple[int, int]]]:
-    """``score_rows`` and ``find_exit``.
+# The closed-over ``sources`` is part of the key of Numba's disk cache, which by itself notices a change of
+# this file only, and would go on running what the other files once said.
 
-    As a closed-over value ``sources`` is part of the key of Numba's disk cache, which by itself notices
-    a change of this file only, and would go on running what the other files once said.
-    """
 
+def _compile_scoring(sources: str) -> Callable[..., None]:
     @njit(cache=True, error_model="numpy")
     def score_rows(
         flat: FloatArray,
@@ -366,6 +362,10 @@ def _compile(sources: str) -> tuple[Callable[..., None], Callable[..., tuple[int
             for k in range(columns.shape[0]):
                 out[i, k] = state.row[columns[k]]
 
+    return score_rows
+
+
+def _compile_exits(sources: str) -> Callable[..., tuple[int, int]]:
     @njit(cache=True, error_model="numpy")
     def find_exit(
         baseline: FloatArray, running: FloatArray, rules: Rules, watched: FloatArray
@@ -389,11 +389,12 @@ def _compile(sources: str) -> tuple[Callable[..., None], Callable[..., tuple[int
                 return i, to.EXIT_RANGE
             if max(side * watched[to.V_Z_SPOT, i], side * watched[to.V_Z_PERP, i]) <= -limit + EPS:
                 return i, to.EXIT_CVD
-            if side * watched[to.V_CONTEXT, i] <= -AGAINST + EPS:
+            if side * watched[to.V_CONTEXT, i] <= -to.AGAINST + EPS:
                 return i, to.EXIT_CONTEXT
         return watched.shape[1], 0
 
-    return score_rows, find_exit
+    return find_exit
 
 
-score_rows, find_exit = _compile(_sources())
+score_rows = _compile_scoring(_sources())
+find_exit = _compile_exits(_sources())

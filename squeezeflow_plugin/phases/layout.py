@@ -79,6 +79,12 @@ RESET_NONE, RESET_EXHAUSTION, RESET_EXPLOSION = 0, 1, 2  # the method's types: n
 EXIT_NAMES = ("", "flow_reversal", "range_break", "cvd_invalidation", "context_invalidation")
 EXIT_FLOW, EXIT_RANGE, EXIT_CVD, EXIT_CONTEXT = 1, 2, 3, 4
 
+# Numbers of the method that are no parameters.
+CANDLES = 5
+CANDLE_WEIGHTS = (0.30, 0.25, 0.20, 0.15, 0.10)
+WICK_SHARE = 0.4
+AGAINST = 0.5  # a context this far to the other side is a regime against the setup
+
 # Phase 5. The baseline: side, sigma_spot, sigma_perp, low, high. Running: rows and flows since the entry.
 B_SIDE, B_SIGMA_SPOT, B_SIGMA_PERP, B_LOW, B_HIGH = 0, 1, 2, 3, 4
 X_ROWS, X_SPOT, X_PERP = 0, 1, 2
@@ -92,7 +98,6 @@ TYPED_ROW, EXPLODED_ROW = 6, 8  # two each: long, short
 SETUP_PLACE, EXPLOSION_PLACE, PEAK_PLACE = 10, 11, 12
 COUNTER_SIZE = 13
 FROM_ZERO = (ROWS, SETUP_SIDE, EVENT_SIDE, SETUP_PLACE, EXPLOSION_PLACE, PEAK_PLACE)  # the others at NEVER
-
 
 SETUP_WIDTH = 4  # strength long, gap long, strength short, gap short
 PEAK_WIDTH = 2  # retrace long, retrace short

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
+from squeezeflow_plugin.bars.flow import MIN_COVERAGE
 from squeezeflow_plugin.errors import ParameterError
 from squeezeflow_plugin.features.layout import NOISE_ROWS
 
@@ -78,7 +79,7 @@ class Params:
     rearm: int = 300
     entry_ttl: int = 5
     min_hold: int = 60
-    min_coverage: float = 0.98
+    min_coverage: float = MIN_COVERAGE
     weights: tuple[float, float, float, float] = (3.5, 2.5, 2.0, 2.0)
 
     def __post_init__(self) -> None:
