@@ -14,7 +14,7 @@ Nothing else in this project touches FreqTrade's internals; tests/contracts hold
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Protocol
+from typing import Protocol, cast
 
 import freqtrade
 import pandas as pd
@@ -110,6 +110,6 @@ def install(provider: DataProvider, source: CandleSource) -> SqueezeFlowDataProv
             f"candles come from the store in dry-run and live only, the run mode is {provider.runmode.value}"
         )
     provider.__class__ = SqueezeFlowDataProvider
-    assert isinstance(provider, SqueezeFlowDataProvider)
-    provider._squeezeflow_source = source
-    return provider
+    ours = cast(SqueezeFlowDataProvider, provider)
+    ours._squeezeflow_source = source
+    return ours

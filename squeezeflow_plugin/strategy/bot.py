@@ -19,7 +19,7 @@ from freqtrade.persistence import Order, Trade
 from freqtrade.strategy import IStrategy
 
 from squeezeflow_plugin import __version__
-from squeezeflow_plugin.clock import SystemClock
+from squeezeflow_plugin.clock import Clock, SystemClock
 from squeezeflow_plugin.phases.engine import fingerprint
 from squeezeflow_plugin.phases.layout import COLUMN_NAMES
 from squeezeflow_plugin.phases.params import Params
@@ -66,6 +66,10 @@ class SqueezeFlowStrategy(IStrategy):
     def version(self) -> str:
         return __version__
 
+    def make_clock(self) -> Clock:
+        """The clock the bot lives by; a rehearsal overrides it."""
+        return SystemClock()
+
     def bot_start(self, **_kwargs: Any) -> None:
         """Open the store, read the timelines and put our candles under FreqTrade; in dry-run and live only.
 
@@ -76,7 +80,7 @@ class SqueezeFlowStrategy(IStrategy):
             return
         dataprovider.check_version()
         settings = load(self.config.get("squeezeflow"))
-        clock = SystemClock()
+        clock = self.make_clock()
         store = EmbeddedBarStore(settings.store_path, readonly=True)
         wait_for_store(store, settings, clock)
         instruments = store.instruments()
