@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.influx_server import InfluxDaemon
 
 SHARED = Path(os.environ.get("SQUEEZEFLOW_SHARED") or Path(__file__).parents[2] / "shared")
 
@@ -16,3 +19,12 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"there is no reference data at {SHARED} (set SQUEEZEFLOW_SHARED)")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxDaemon]:
+    """A real InfluxDB with authentication on, for the whole session; each ``settings()`` is a database."""
+    daemon = InfluxDaemon(tmp_path_factory.mktemp("influxd"))
+    daemon.start()
+    yield daemon
+    daemon.kill()

@@ -16,7 +16,11 @@ from squeezeflow_plugin.errors import StoreConflictError, StoreError
 from squeezeflow_plugin.market import BAR_FIELDS, Bar, ClosingRecord, Instrument, Interval, MarketKind
 from squeezeflow_plugin.store.contract import BarColumns, BarStore
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
+from squeezeflow_plugin.store.influx import InfluxBarStore
+from squeezeflow_plugin.store.influx_client import InfluxServer
+from squeezeflow_plugin.store.influx_setup import set_up_policies
 from squeezeflow_plugin.store.memory import MemoryBarStore
+from tests.influx_server import InfluxDaemon
 
 MARKETS = ("BINANCE:btcusdt", "BINANCE_FUTURES:btcusdt", "BINANCE:ethusdt", "BINANCE:btcfdusd")
 T0 = 1_723_161_600
@@ -25,12 +29,15 @@ SPAN = 12
 StoreMaker = Callable[[], BarStore]
 
 
-@pytest.fixture(params=["memory", "embedded"])
+@pytest.fixture(params=["memory", "embedded", "influx"])
 def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreMaker]:
     made: list[BarStore] = []
+    daemon = request.getfixturevalue("influx") if request.param == "influx" else None
 
     def make() -> BarStore:
-        if request.param == "memory":
+        if daemon is not None:
+            made.append(new_influx_store(daemon))
+        elif request.param == "memory":
             made.append(MemoryBarStore())
         else:
             made.append(EmbeddedBarStore(tmp_path / f"{len(made)}.sqlite"))
@@ -39,6 +46,14 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store
     yield make
     for store in made:
         store.close()
+
+
+def new_influx_store(daemon: InfluxDaemon) -> InfluxBarStore:
+    configured = daemon.settings()
+    server = InfluxServer(configured)
+    set_up_policies(server, configured)
+    server.close()
+    return InfluxBarStore(configured)
 
 
 def bar(market: str, second: int, revision: int = 0, close: float = 60_000.5) -> Bar:

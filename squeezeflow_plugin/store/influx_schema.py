@@ -1,0 +1,173 @@
+"""What stands where in InfluxDB: aggr-server's schema, and beside it what closing records need.
+
+====================  ==================  ========================  ======================================
+retention policy      measurement         tags                      fields
+====================  ==================  ========================  ======================================
+``aggr_1s``           ``trades_1s``       ``market``                open high low close vbuy vsell cbuy csell
+                                                                    lbuy lsell, all floats
+``aggr_1m`` .. 4h     ``trades_1m`` ..    ``market``                the same
+``aggr_1s``           ``closings_1s``     ``collector``             see ``influx_record``
+``aggr_1s``           ``coverage_1s``     ``collector`` ``market``  covered (boolean), written at each change
+                                                                    and at each whole minute
+``squeezeflow``       ``instruments``     ``market``                description (JSON), at time 0
+``squeezeflow``       ``market_lists``    ``digest``                names (JSON), at time 0
+====================  ==================  ========================  ======================================
+
+A point's time is its second. aggr-server writes counts as floats, leaves out volumes of 0 and prices of a
+second that had none; so counts are floats here too, absent volumes read as 0 and absent prices as NaN, while
+our own bars always carry all ten fields (NaN prices excepted, InfluxDB has no NaN). The type of a field is
+fixed by the first point a shard holds of it; another type is refused from then on, so it is fixed here.
+
+https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from squeezeflow_plugin.errors import StoreError
+from squeezeflow_plugin.market import BAR_FIELDS, Bar
+
+META_POLICY = "squeezeflow"
+CLOSINGS = "closings_1s"
+COVERAGE = "coverage_1s"
+INSTRUMENTS = "instruments"
+MARKET_LISTS = "market_lists"
+COVERAGE_EVERY = 60
+HOUR = 3600
+LAST_SECOND = 9_223_372_036  # InfluxDB's times are nanoseconds in 64 bits
+
+
+@dataclass(frozen=True)
+class Timeframe:
+    """Bars of ``seconds``, kept ``hours`` (None: for ever)."""
+
+    name: str
+    seconds: int
+    hours: int | None
+
+    @property
+    def policy(self) -> str:
+        return f"aggr_{self.name}"
+
+    @property
+    def measurement(self) -> str:
+        return f"trades_{self.name}"
+
+
+SECOND = Timeframe("1s", 1, 24)
+# Each is made from the one before it.
+HIGHER = (
+    Timeframe("1m", 60, 90 * 24),
+    Timeframe("5m", 300, 365 * 24),
+    Timeframe("15m", 900, 2 * 365 * 24),
+    Timeframe("30m", 1800, 3 * 365 * 24),
+    Timeframe("1h", 3600, 5 * 365 * 24),
+    Timeframe("4h", 14_400, None),
+)
+
+
+def quoted(name: str) -> str:
+    """An identifier of InfluxQL.
+
+    >>> quoted('trades"1s')
+    '"trades\\\\"1s"'
+    """
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def literal(text: str) -> str:
+    """A string of InfluxQL.
+
+    >>> literal("it's")
+    "'it\\\\'s'"
+    """
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def span(start: int, stop: int) -> str:
+    """The condition for points of the seconds ``[start, stop)``, as far as InfluxDB's time reaches.
+
+    >>> span(5, 2**40)
+    'time >= 5s AND time < 9223372036s'
+    """
+    return f"time >= {clipped(start)}s AND time < {clipped(stop)}s"
+
+
+def select(columns: str, source: str, where: str) -> str:
+    """A read statement; names and literals in it are ``quoted`` and ``literal`` ones.
+
+    >>> select("vbuy", quoted("trades_1s"), span(1, 2))
+    'SELECT vbuy FROM "trades_1s" WHERE time >= 1s AND time < 2s'
+    """
+    return " ".join(("SELECT", columns, "FROM", source, "WHERE", where))
+
+
+def clipped(second: int) -> int:
+    """The second, moved into the range of InfluxDB's time."""
+    return max(0, min(second, LAST_SECOND))
+
+
+def tag(value: str) -> str:
+    """A tag's value in line protocol.
+
+    >>> tag("a b,c=d")
+    'a\\\\ b\\\\,c\\\\=d'
+    """
+    if not value or "\n" in value or value.endswith("\\"):
+        raise StoreError(f"{value!r} cannot be a name in InfluxDB; nothing was stored")
+    return value.replace(",", "\\,").replace("=", "\\=").replace(" ", "\\ ")
+
+
+def text(value: str) -> str:
+    """A string field in line protocol.
+
+    >>> text('say "x"')
+    '"say \\\\"x\\\\""'
+    """
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+class BarLines:
+    """Bars as lines of ``trades_1s``; remembers the markets' escaped names.
+
+    >>> bar = Bar("B:x", 7, 1.5, 2.0, 1.0, float("nan"), 3.0, 0.0, 2, 0, 0.0, 0.0)
+    >>> BarLines().line(bar)
+    'trades_1s,market=B:x open=1.5,high=2.0,low=1.0,vbuy=3.0,vsell=0.0,cbuy=2,csell=0,lbuy=0.0,lsell=0.0 7'
+    """
+
+    def __init__(self) -> None:
+        self._prefixes: dict[str, str] = {}
+
+    def line(self, bar: Bar) -> str:
+        """One line. Raises StoreError for a number that InfluxDB cannot hold: infinite, or a volume NaN."""
+        prefix = self._prefixes.get(bar.market)
+        if prefix is None:
+            prefix = self._prefixes[bar.market] = f"{SECOND.measurement},market={tag(bar.market)} "
+        volumes = (
+            f"vbuy={bar.vbuy!r},vsell={bar.vsell!r},cbuy={bar.cbuy},csell={bar.csell},"
+            f"lbuy={bar.lbuy!r},lsell={bar.lsell!r} {bar.second}"
+        )
+        if math.isfinite(
+            bar.open + bar.high + bar.low + bar.close + bar.vbuy + bar.vsell + bar.lbuy + bar.lsell
+        ):
+            return (
+                f"{prefix}open={bar.open!r},high={bar.high!r},low={bar.low!r},close={bar.close!r},{volumes}"
+            )
+        return prefix + self._prices(bar) + volumes
+
+    @staticmethod
+    def _prices(bar: Bar) -> str:
+        values = {name: getattr(bar, name) for name in BAR_FIELDS}
+        for name, value in values.items():
+            if not math.isfinite(value) and not (name in BAR_FIELDS[:4] and math.isnan(value)):
+                raise StoreError(
+                    f"{name} of {bar.market}, second {bar.second} is {value}, which InfluxDB cannot hold;"
+                    " nothing was stored"
+                )
+        prices = ((name, values[name]) for name in BAR_FIELDS[:4])
+        return "".join(f"{name}={value!r}," for name, value in prices if not math.isnan(value))

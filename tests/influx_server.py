@@ -1,0 +1,144 @@
+"""A real influxd with authentication on, on loopback ports of its own, to be killed, stalled and started again."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+
+from squeezeflow_plugin.clock import SystemClock
+from squeezeflow_plugin.settings import Settings
+
+LOOPBACK = "127.0.0.1"
+USER = "squeezeflow"
+PASSWORD = "only-for-tests"  # noqa: S105 - of a server that lives as long as the tests
+_NUMBERS = itertools.count(1)
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+class InfluxDaemon:
+    """One server process; with ``certificate`` and ``key`` it speaks TLS."""
+
+    def __init__(self, directory: Path, certificate: Path | None = None, key: Path | None = None) -> None:
+        self.port = free_port()
+        self._directory = directory
+        self._tls = (certificate, key) if certificate and key else None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self._tls else 'http'}://{LOOPBACK}:{self.port}"
+
+    def settings(self, **fields: object) -> Settings:
+        """Settings of a database of its own, kept for ever unless told otherwise."""
+        values: dict[str, object] = {
+            "influx_url": self.url,
+            "influx_user": USER,
+            "influx_password": PASSWORD,
+            "influx_database": f"test_{os.getpid()}_{next(_NUMBERS)}",
+            "influx_retention_1s": "inf",
+        }
+        return Settings(**(values | fields))  # type: ignore[arg-type]  # free-form test fields
+
+    def start(self) -> None:
+        """Start, or start again with what the last life left; returns when it answers with authentication."""
+        program = shutil.which("influxd")
+        if program is None:
+            skip_or_fail("influxd")
+            return
+        self._directory.mkdir(parents=True, exist_ok=True)
+        config = self._directory / "influxdb.conf"
+        config.write_text(self._config(), encoding="utf-8")
+        with (self._directory / "influxd.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [program, "-config", str(config)], stdout=log, stderr=log, start_new_session=True
+            )
+        if self._tls is None:
+            self._await(f"CREATE USER {USER} WITH PASSWORD '{PASSWORD}' WITH ALL PRIVILEGES")
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
+
+    def pause(self) -> None:
+        """Stall it: connections stay open, nothing is answered."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def _await(self, statement: str) -> None:
+        clock = SystemClock()
+        deadline = clock.now_ns() + 20 * 10**9
+        request = urllib.request.Request(  # noqa: S310 - loopback
+            f"{self.url}/query",
+            urlencode({"q": statement}).encode(),
+            {"Authorization": "Basic " + b64encode(f"{USER}:{PASSWORD}".encode()).decode()},
+        )
+        while True:
+            try:
+                urllib.request.urlopen(request, timeout=5).close()  # noqa: S310 - loopback
+            except urllib.error.HTTPError as error:
+                assert error.code in {401, 403, 503}, error
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                pass
+            else:
+                return
+            assert self._process is not None
+            assert self._process.poll() is None, "influxd ended at once; see influxd.log"
+            assert clock.now_ns() < deadline, "influxd does not answer"
+            clock.sleep_until(clock.now_ns() + 2 * 10**7)
+
+    def _config(self) -> str:
+        tls = ""
+        if self._tls is not None:
+            tls = f'https-enabled = true\nhttps-certificate = "{self._tls[0]}"\nhttps-private-key = "{self._tls[1]}"'
+        return f"""
+reporting-disabled = true
+bind-address = "{LOOPBACK}:{free_port()}"
+[meta]
+dir = "{self._directory}/meta"
+logging-enabled = false
+[data]
+dir = "{self._directory}/data"
+wal-dir = "{self._directory}/wal"
+index-version = "tsi1"
+query-log-enabled = false
+[monitor]
+store-enabled = false
+[http]
+bind-address = "{LOOPBACK}:{self.port}"
+auth-enabled = true
+log-enabled = false
+{tls}
+[continuous_queries]
+log-enabled = false
+"""
+
+
+def skip_or_fail(program: str) -> None:
+    """A missing server skips a test, and fails it where TEST_SERVERS=required says that it must be there."""
+    if os.environ.get("TEST_SERVERS") == "required":
+        pytest.fail(f"{program} is not installed and TEST_SERVERS=required")
+    pytest.skip(f"{program} is not installed; scripts/test_servers.sh installs it")
