@@ -19,6 +19,8 @@ from squeezeflow_plugin.market import Bar, Instrument, MarketKind
 
 HOUR_S = 3600
 WEIGHT_HOURS = 24
+MIN_COVERAGE = 0.98
+"""The mean coverage share that each window of both classes needs for an asset to be tradable."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def class_flow(bars: Mapping[str, Bar], markets: Iterable[str]) -> tuple[float, 
 
 
 def volume_cents(bar: Bar) -> int:
-    """A bar's traded volume in whole hundredths of the quote currency, both sides; liquidations are no volume.
+    """A bar's traded volume in whole hundredths of the quote currency, both sides; liquidations are none.
 
     >>> volume_cents(Bar("X:y", 0, 1.0, 1.0, 1.0, 1.0, 1.004, 2.0, 1, 1, 9.0, 9.0))
     300
@@ -123,9 +125,7 @@ def volume_cents(bar: Bar) -> int:
     return round((bar.vbuy + bar.vsell) * 100)
 
 
-def volumes_cents(
-    vbuy: npt.NDArray[np.float64], vsell: npt.NDArray[np.float64]
-) -> npt.NDArray[np.int64]:
+def volumes_cents(vbuy: npt.NDArray[np.float64], vsell: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """``volume_cents`` for columns of bars: float64[n] quote volumes in, int64[n] hundredths out.
 
     >>> volumes_cents(np.array([1.004]), np.array([2.0])).tolist()
@@ -191,5 +191,3 @@ def coverage_share(weights: Sequence[int], covered: Sequence[bool]) -> float:
     if total == 0:
         return 0.0
     return sum(weight for weight, seen in zip(weights, covered, strict=True) if seen) / total
-
-

@@ -42,7 +42,7 @@ class CandleSource(Protocol):
         ...
 
 
-class SqueezeFlowDataProvider(DataProvider):
+class SqueezeFlowDataProvider(DataProvider):  # type: ignore[misc]  # FreqTrade ships no types
     """FreqTrade's provider with our candles for our pairs; made by ``install``, never constructed."""
 
     _squeezeflow_source: CandleSource
@@ -66,7 +66,7 @@ class SqueezeFlowDataProvider(DataProvider):
         """
         kind = candle_type or self._config["candle_type_def"]
         if pair not in self._squeezeflow_source.pairs or kind != self._config["candle_type_def"]:
-            return super().ohlcv(pair, timeframe, copy, candle_type)
+            return cast(pd.DataFrame, super().ohlcv(pair, timeframe, copy, candle_type))
         return self._squeezeflow_source.candles(
             pair, timeframe_to_seconds(timeframe or self._config["timeframe"])
         )
@@ -94,7 +94,7 @@ def check_version(version: str = freqtrade.__version__) -> None:
 
 
 def install(provider: DataProvider, source: CandleSource) -> SqueezeFlowDataProvider:
-    """Make FreqTrade's provider serve the source's pairs from now on; again, with another source, replaces it.
+    """Make FreqTrade's provider serve the source's pairs from now on; a later call replaces the source.
 
     Raises UnsupportedFreqtradeError for an unknown FreqTrade version, another provider class or a run mode
     other than dry-run and live; the provider is then left as it was.
@@ -111,5 +111,5 @@ def install(provider: DataProvider, source: CandleSource) -> SqueezeFlowDataProv
         )
     provider.__class__ = SqueezeFlowDataProvider
     ours = cast(SqueezeFlowDataProvider, provider)
-    ours._squeezeflow_source = source
+    ours._squeezeflow_source = source  # noqa: SLF001 - this function is the class's constructor
     return ours

@@ -1,4 +1,4 @@
-"""All pairs of a bot, moved on second by second through the same records; and how they start from the store."""
+"""All pairs of a bot, moved on second by second through the same records, and their start from the store."""
 
 from __future__ import annotations
 
@@ -94,7 +94,9 @@ def pair_markets(
     name, _, settle = pair.partition(":")
     base, _, quote = name.partition("/")
     if not base or not quote:
-        raise SettingsError(f"pair {pair!r} is not of the form BASE/QUOTE or BASE/QUOTE:SETTLE; it is not scored")
+        raise SettingsError(
+            f"pair {pair!r} is not of the form BASE/QUOTE or BASE/QUOTE:SETTLE; it is not scored"
+        )
     kind = MarketKind.PERP if settle else MarketKind.SPOT
     return asset_markets(instruments, reference_market(instruments, exchange, base, quote, kind), quotes)
 

@@ -145,7 +145,7 @@ class LiveFollower:
         return Arrival(seconds, now)
 
     def _note_delay(self, seconds: tuple[ClosedSecond, ...], now_ns: int) -> None:
-        """Judge the skew by the newest record: closely where it was looked for in vain, it may have lain there else."""
+        """Judge the skew by the newest record, closely where it was looked for in vain shortly before."""
         closed_ns = seconds[-1].closed_ns
         if closed_ns is not None:
             self._skew.observe(closed_ns, now_ns, close=self._missed == seconds[-1].second)

@@ -1,9 +1,9 @@
-"""Parity: recorded decisions made once more from the stored records, as known then, and compared to the bit."""
+"""Parity: recorded decisions made again from the stored records, as known then, compared to the bit."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from squeezeflow_plugin.bars.flow import AssetMarkets
@@ -34,9 +34,9 @@ class Difference:
 class Parity:
     """The result of a comparison.
 
-    ``seconds`` compared over all pairs, ``undecided`` of the replayed seconds that the bot never logged (it was
-    not running), ``exits`` compared, ``differences`` in order of time; ``fingerprints`` of the engines that
-    made the logged decisions: with another build than the replay's, bits may differ.
+    ``seconds`` compared over all pairs, ``undecided`` of the replayed ones that the bot never logged (it
+    was not running), ``exits`` compared, ``differences`` in order of time; ``fingerprints`` of the engines
+    that made the logged decisions: with another build than the replay's, bits may differ.
     """
 
     seconds: int
@@ -160,7 +160,9 @@ def run_parity(settings: Settings, exchange: str, start: int, stop: int) -> Pari
     try:
         names = sorted({row.pair for row in log.read(start, stop)})
         if not names:
-            raise StoreEmptyError(f"{settings.decisions_path} holds no decision of the seconds {start} to {stop}")
+            raise StoreEmptyError(
+                f"{settings.decisions_path} holds no decision of the seconds {start} to {stop}"
+            )
         instruments = store.instruments()
         pairs = {name: pair_markets(instruments, exchange, name, settings.quotes) for name in names}
         return compare(log, store, pairs, spec_of(settings), start, stop)
@@ -173,9 +175,10 @@ def _trades(events: Sequence[TradeEvent], start: int, stop: int) -> Iterator[Wat
     """The trades whose life overlaps the span; ``decision_second`` 0 is a trade of nobody's decision."""
     closed = {event.trade_id: event.second for event in events if event.kind == "exit_fill"}
     for event in events:
-        if event.kind == "entry_fill" and 0 < event.decision_second < stop:
-            if closed.get(event.trade_id, stop) >= start:
-                yield Watched(event.pair, event.trade_id, event.decision_second, event.direction)
+        if event.kind != "entry_fill" or not 0 < event.decision_second < stop:
+            continue
+        if closed.get(event.trade_id, stop) >= start:
+            yield Watched(event.pair, event.trade_id, event.decision_second, event.direction)
 
 
 def _differences(row: LoggedDecision, decision: Decision) -> Iterator[Difference]:
@@ -188,11 +191,16 @@ def _differences(row: LoggedDecision, decision: Decision) -> Iterator[Difference
 
 
 def _compare_exits(
-    found: _Found, events: Sequence[TradeEvent], replayed: Mapping[int, tuple[int, str]], start: int, stop: int
+    found: _Found,
+    events: Sequence[TradeEvent],
+    replayed: Mapping[int, tuple[int, str]],
+    start: int,
+    stop: int,
 ) -> None:
     """Each exit by the method must have been decided at the same second, under the same name."""
-    ours: Callable[[TradeEvent], bool] = lambda event: event.kind == "exit_order" and event.tag in EXIT_NAMES
-    for event in filter(ours, events):
+    for event in events:
+        if event.kind != "exit_order" or event.tag not in EXIT_NAMES:
+            continue
         if start <= event.second < stop and event.decision_second > 0:
             found.exits += 1
             second, name = replayed.get(event.trade_id, (0, ""))

@@ -71,7 +71,7 @@ class AssetRows:
 
     @property
     def first_priced(self) -> int | None:
-        """The first held second at which the reference market's price is known; None before its first trade."""
+        """The first held second with a known price; None before the reference market's first trade."""
         known = ~np.isnan(self._values[CLOSE, : self._size])
         return self.first + int(known.argmax()) if known.any() else None
 
@@ -79,7 +79,8 @@ class AssetRows:
         """Rows ``[start, stop)`` as float64[columns, stop - start]; a view, valid until the next change."""
         if not self.first <= start <= stop <= self.stop:
             raise EngineError(
-                f"{self.markets.asset}: rows [{start}, {stop}) were asked for, held are [{self.first}, {self.stop})"
+                f"{self.markets.asset}: rows [{start}, {stop}) were asked for,"
+                f" held are [{self.first}, {self.stop})"
             )
         return self._values[:, start - self.first : stop - self.first]
 
@@ -145,8 +146,8 @@ class AssetRows:
             return False
         if not self.stop - self._kept_s <= bar.second < self.stop:
             raise EngineError(
-                f"{bar.market}: a bar of second {bar.second} was revised at second {self.stop}, bars are kept for"
-                f" {self._kept_s} s; collector and bot need the same revision_horizon_s"
+                f"{bar.market}: a bar of second {bar.second} was revised at second {self.stop}, bars are kept"
+                f" for {self._kept_s} s; collector and bot need the same revision_horizon_s"
             )
         known = self._bars.setdefault(bar.second, {})
         before = known.get(bar.market)

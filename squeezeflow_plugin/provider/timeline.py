@@ -22,7 +22,7 @@ from squeezeflow_plugin.phases.engine import Engine
 from squeezeflow_plugin.phases.exits import Baseline, Exit, ExitWatch
 from squeezeflow_plugin.phases.layout import COLUMN_NAMES
 from squeezeflow_plugin.phases.params import Params
-from squeezeflow_plugin.provider.candles import MAX_CANDLES, candle_frame, candle_starts
+from squeezeflow_plugin.provider.candles import MAX_CANDLES, candle_frame
 from squeezeflow_plugin.provider.closings import ClosedSecond
 from squeezeflow_plugin.provider.rows import CLOSING_SLACK_S, AssetRows
 
@@ -72,7 +72,7 @@ class AssetTimeline:
         return self.rows.stop
 
     def absorb(self, closed: ClosedSecond) -> None:
-        """Take a second in without a decision, as for history; only seconds that a watch waits for are scored."""
+        """Take a second in without a decision, as history; only events that a watch waits for are scored."""
         self._take(closed)
         self._engine = None
         for watch in self._watches.values():
@@ -83,7 +83,7 @@ class AssetTimeline:
                 self._begin_watches(decision)
 
     def prime(self) -> None:
-        """Score every row held, once, after history was absorbed: for the candles of the past, and to be warm."""
+        """Score every row held once, after history was absorbed: to be warm, and for the past's candles."""
         first = self.rows.first_priced
         if first is None:
             return
@@ -152,7 +152,7 @@ class AssetTimeline:
         return candle_frame(self.rows.values(first, self.rows.stop), first, seconds)
 
     def decisions_at_close(self, starts: Iterable[int]) -> FloatArray:
-        """float64[len(COLUMN_NAMES), n]: what was decided last within each one-minute candle, NaN where nothing."""
+        """The last decision within each one-minute candle: float64[len(COLUMN_NAMES), n], NaN for none."""
         nothing = np.full(len(COLUMN_NAMES), np.nan)
         found = [self._at_close.get(start, nothing) for start in starts]
         return np.stack(found, axis=1) if found else np.empty((len(COLUMN_NAMES), 0))
@@ -196,7 +196,7 @@ class AssetTimeline:
 
 
 class _Watch:
-    """An exit watch that survives revisions: one stands where no row can change any more, one at the newest."""
+    """An exit watch that survives revisions: one at the newest row, one where rows cannot change any more."""
 
     def __init__(self, baseline: Baseline, spec: TimelineSpec) -> None:
         self._kept_s = spec.horizon_s + CLOSING_SLACK_S

@@ -36,7 +36,7 @@ from squeezeflow_plugin.strategy.tags import EnterTag, parse_tag
 log = logging.getLogger(__name__)
 
 
-class SqueezeFlowStrategy(IStrategy):
+class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships no types
     """Trades the score of one-second spot and perpetual flow; ``user_data/strategies`` subclasses it."""
 
     INTERFACE_VERSION = 3
@@ -201,7 +201,9 @@ class SqueezeFlowStrategy(IStrategy):
             return proposed_leverage
         return leverage_for(tag.score, max_leverage, self._settings.max_leverage)
 
-    def order_filled(self, pair: str, trade: Trade, order: Order, current_time: datetime, **_kwargs: Any) -> None:
+    def order_filled(
+        self, pair: str, trade: Trade, order: Order, current_time: datetime, **_kwargs: Any
+    ) -> None:
         """Log the order and its fill beside the decisions."""
         if self._session is None or not order.filled:
             return
@@ -227,7 +229,7 @@ class SqueezeFlowStrategy(IStrategy):
         return self._session.confirm(pair, tag, -1 if side == "short" else 1)
 
     def _traded_pairs(self, limit: int) -> list[str]:
-        """The first ``limit`` pairs of the whitelist, and those of open trades, whose exits must be judged."""
+        """The first ``limit`` pairs of the whitelist, and those of open trades: their exits are judged."""
         whitelist = self.dp.current_whitelist()
         if whitelist[limit:]:
             log.warning("max_symbols is %d: %s are not scored", limit, ", ".join(whitelist[limit:]))

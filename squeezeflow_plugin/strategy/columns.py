@@ -56,7 +56,7 @@ def _label(ready: float, entry: float, reset: float, setup: float, regime: float
 
 
 def decision_columns(values: FloatArray) -> dict[str, Any]:
-    """Columns for a candle frame from float64[len(COLUMN_NAMES), n]: the shown fields, ``phase`` and ``veto``.
+    """Columns for a candle frame from float64[len(COLUMN_NAMES), n]: shown fields, ``phase``, ``veto``.
 
     NaN (and empty text) where no decision was made in the candle.
     """

@@ -167,7 +167,9 @@ class Session:
         trades = tuple(trades)
         if not self._finished:
             self.errors += 1
-            log.error("the last second was not finished (%d so far); the timelines are read anew", self.errors)
+            log.error(
+                "the last second was not finished (%d so far); the timelines are read anew", self.errors
+            )
             self.start(trades)
         self._finished = False
         self._flush()
@@ -193,7 +195,9 @@ class Session:
             return "the last second was not finished"
         if self._veto:
             return self._veto
-        limit_ns = (self._settings.watermark_ms + self._settings.decision_timeout_ms) * NS_PER_MS + ENTRY_AGE_NS
+        limit_ns = (
+            self._settings.watermark_ms + self._settings.decision_timeout_ms
+        ) * NS_PER_MS + ENTRY_AGE_NS
         age_ns = self.follower.market_ns() - (second + 1) * NS_PER_SECOND
         return f"second {second} ended {age_ns / NS_PER_SECOND:.1f} s ago" if age_ns > limit_ns else ""
 
@@ -317,7 +321,7 @@ class Session:
         return entering or any(self.exit_name(trade.pair, trade.trade_id) for trade in trades)
 
     def _follow_trades(self, trades: tuple[OpenTrade, ...]) -> None:
-        """Watch the trades that are open, and only those; one of an earlier life needs the records since then."""
+        """Watch the open trades and no others; one of an earlier life needs the records since then."""
         self._trades = trades
         open_ids = {trade.trade_id for trade in trades}
         for timeline in self.desk.timelines.values():
@@ -341,7 +345,7 @@ class Session:
             elif trade.trade_id not in self._unwatched:
                 self._unwatched.add(trade.trade_id)
                 log.warning(
-                    "trade %d of %s (entered on %s) has no decision in the store: only the stop loss guards it",
+                    "trade %d of %s (%s) has no records in the store: only the stop loss guards it",
                     trade.trade_id,
                     trade.pair,
                     trade.tag,

@@ -37,7 +37,7 @@ def tag_of(score: float, second: int) -> EnterTag:
 
 
 def parse_tag(text: str | None) -> EnterTag | None:
-    """The tag in FreqTrade's enter tag; None where the trade is not ours (forced by hand, or another strategy's).
+    """The tag in FreqTrade's enter tag; None for a trade that is not ours (by hand, or another strategy's).
 
     >>> parse_tag("sf:6.25|e=1700000137")
     EnterTag(score=6.25, second=1700000137)

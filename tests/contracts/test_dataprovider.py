@@ -22,7 +22,7 @@ from squeezeflow_plugin.provider.dataprovider import (
 
 OURS, FOREIGN = "BTC/USDT", "DOGE/USDT"
 
-# Everything outside the DataProvider's own file that FreqTrade 2026.9 calls on it, with the parameters it uses.
+# Everything that FreqTrade 2026.9 calls on it outside its own file, with the parameters it uses.
 TOUCHED = {
     "add_pairlisthandler": ("pairlists",),
     "refresh": ("pairlist", "helping_pairs"),
@@ -86,6 +86,7 @@ class OneCandle:
     pairs: Collection[str] = (OURS,)
 
     def candles(self, pair: str, seconds: int) -> pd.DataFrame:
+        assert pair in self.pairs
         return pd.DataFrame({"date": [datetime(2026, 1, 1, tzinfo=UTC)], "close": [float(seconds)]})
 
 
@@ -184,7 +185,7 @@ def test_analysis_modes_keep_freqtrades_own(exchange: RecordingExchange, runmode
 
 
 def test_another_provider_is_refused(exchange: RecordingExchange) -> None:
-    class Stranger(DataProvider):
+    class Stranger(DataProvider):  # type: ignore[misc]  # FreqTrade ships no types
         pass
 
     with pytest.raises(UnsupportedFreqtradeError, match="given a Stranger"):

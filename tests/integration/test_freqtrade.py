@@ -113,7 +113,8 @@ class Rehearsal:
     def get(self, path: str) -> Any:
         credentials = base64.b64encode(":".join(LOGIN).encode()).decode()
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.api_port}/api/v1/{path}", headers={"Authorization": f"Basic {credentials}"}
+            f"http://127.0.0.1:{self.api_port}/api/v1/{path}",
+            headers={"Authorization": f"Basic {credentials}"},
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
@@ -186,7 +187,8 @@ def test_a_trade_is_entered_and_left_at_the_decision_seconds(
     trade = trades[0]
     assert (trade.pair, trade.is_open, trade.is_short) == (PAIR, False, False)
     assert trade.enter_tag is not None
-    assert trade.enter_tag.startswith("sf:") and trade.enter_tag.endswith(f"|e={story.event}")
+    assert trade.enter_tag.startswith("sf:")
+    assert trade.enter_tag.endswith(f"|e={story.event}")
     assert trade.exit_reason == story.exit.name
     assert trade.open_rate == pytest.approx(story.price(story.event) + 0.01)
 

@@ -35,7 +35,9 @@ def known_frame(records: Iterable[ClosingRecord], markets: AssetMarkets, at: int
             row |= dict.fromkeys(("open", "high", "low", "close"), close)
         hour = second // HOUR * HOUR
         if hour not in weights:
-            weights[hour] = _weights([record for record in told if record.second < max(hour, told[0].second)], hour)
+            weights[hour] = _weights(
+                [record for record in told if record.second < max(hour, told[0].second)], hour
+            )
         for kind, names in (("spot", markets.spot), ("perp", markets.perp)):
             own = [bars[second, name] for name in sorted(names) if (second, name) in bars]
             buy = sell = 0.0

@@ -38,13 +38,13 @@ def script(frame: pd.DataFrame, seed: int, *, late: float = 0.0, collector: str 
     """
     rng = np.random.default_rng(seed)
     size = len(frame)
-    first = int(frame["time"].iloc[0])
+    first = int(frame["time"].to_numpy()[0])
     share = np.round(rng.uniform(0.2, 0.8, size), 3)
     covered = rng.random(size) > 0.005
     revisions: dict[int, list[Bar]] = {}
     firsts: dict[int, list[Bar]] = {}
-    for place, row in enumerate(frame.itertuples(index=False)):
-        second = int(row.time)
+    for place, row in enumerate(frame.to_numpy().tolist()):
+        second = int(row[0])
         full = _bars(row, float(share[place]))
         for bar in full:
             shown: Bar | None = bar
@@ -74,9 +74,8 @@ def script(frame: pd.DataFrame, seed: int, *, late: float = 0.0, collector: str 
     return Script(tuple(records), frame)
 
 
-def _bars(row: tuple[float, ...], share: float) -> list[Bar]:
-    second, open_, high, low, close, spot_buy, spot_sell, perp_buy, perp_sell = row[:9]
-    prices = (open_, high, low, close)
+def _bars(row: list[float], share: float) -> list[Bar]:
+    second, *prices, spot_buy, spot_sell, perp_buy, perp_sell = row[:9]
     if spot_buy + spot_sell == 0 and perp_buy + perp_sell == 0:
         return []
     parts = (

@@ -61,7 +61,8 @@ def test_a_desk_reads_from_a_full_hour_and_knows_what_was_traded_before(store: M
     begin = first + 12_900  # so that the oldest row needed lies behind the store's second full hour
     desk = open_desk(store, PAIRS, small, begin)
     rows = desk.timelines["BTC/USDT"].rows
-    assert rows.first % 3_600 == 0 and rows.first > first
+    assert rows.first % 3_600 == 0
+    assert rows.first > first
     whole = open_desk(store, PAIRS, TimelineSpec(Params(), 14_000, 600), begin)
     assert whole.timelines["BTC/USDT"].rows.first == first
     for one, other in zip(run(desk, store, stop), run(whole, store, stop), strict=True):
@@ -74,7 +75,9 @@ def test_a_trade_that_is_open_is_watched_from_its_entry_on(store: MemoryBarStore
     decided = run(open_desk(store, PAIRS, SPEC, begin), store, stop)
     event = next(decision for decision in decided if decision.event)
     watched = Watched("BTC/USDT", 4, event.second, event.event)
-    desk = open_desk(store, PAIRS, SPEC, event.second + 40, [watched, Watched("ETH/USDT", 5, event.second, 1)])
+    desk = open_desk(
+        store, PAIRS, SPEC, event.second + 40, [watched, Watched("ETH/USDT", 5, event.second, 1)]
+    )
     assert desk.timelines["BTC/USDT"].watched == {4}
 
 

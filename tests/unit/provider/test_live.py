@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -51,7 +52,7 @@ class Stage:
         """Let the second's record be written ``closed_after_ms + late_ms`` after its end, market time."""
         market_ns = (second + 1) * NS_PER_SECOND + self._after_ns + late_ms * NS_PER_MS
         record = ClosingRecord("main", second, market_ns)
-        self.clock.at(market_ns + self.skew_ns, lambda: self.store.append([record]))
+        self.clock.at(market_ns + self.skew_ns, partial(self.store.append, [record]))
 
 
 def test_a_second_is_seen_within_one_poll_of_its_closing() -> None:
@@ -123,7 +124,7 @@ def test_a_slow_store_is_latency_and_no_skew() -> None:
     stage = Stage(closed_after_ms=405)
     for second in range(S, S + 3):
         record = ClosingRecord("main", second, (second + 1) * NS_PER_SECOND + 405 * NS_PER_MS)
-        stage.clock.at(stage.local_ns(second + 1, 480), lambda record=record: stage.store.append([record]))
+        stage.clock.at(stage.local_ns(second + 1, 480), partial(stage.store.append, [record]))
     for _ in range(3):
         assert stage.follower.wait().seconds
     assert stage.follower.market_ns() == stage.clock.now_ns()

@@ -27,7 +27,7 @@ SETTINGS = Settings(lookback_hours=2.25, quotes=("USDT", "USDC"))
 
 
 class Recorded:
-    """A store on disk, and the decisions of its last 2,500 seconds with one trade, as a bot would log them."""
+    """A store on disk, and the decisions of its last 2,500 seconds with one trade, as a bot logs them."""
 
     def __init__(self, path: Path) -> None:
         self.settings = Settings(lookback_hours=2.25, quotes=("USDT", "USDC"), data_dir=path)

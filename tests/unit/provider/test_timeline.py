@@ -14,7 +14,7 @@ from squeezeflow_plugin.frames import score_frame
 from squeezeflow_plugin.market import Interval
 from squeezeflow_plugin.phases.decision import SCORE_COLUMNS, Decision
 from squeezeflow_plugin.phases.engine import Engine
-from squeezeflow_plugin.phases.exits import Baseline, Exit, first_exit
+from squeezeflow_plugin.phases.exits import Baseline, first_exit
 from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.provider.closings import ClosedSecond
 from squeezeflow_plugin.provider.timeline import AssetTimeline, TimelineSpec
@@ -91,7 +91,8 @@ def test_a_restart_decides_the_same_to_the_bit(told: Script) -> None:
     events = 0
     for item in closed(told, middle, middle + 400):
         one, other = long_lived.push(item), restarted.push(item)
-        assert one is not None and other is not None
+        assert one is not None
+        assert other is not None
         assert same(one, other), item.second
         events += abs(one.event)
     assert long_lived.rows.first == restarted.rows.first
@@ -185,7 +186,8 @@ def test_an_exit_of_a_long_trade_outlives_the_rows_of_its_entry() -> None:
     at = event.second - int(flow.time[0])
     decided = Engine(patient).run(flow)
     late = first_exit(flow, decided, Baseline.of(decided.at(at), event.event), patient)
-    assert late is not None and late.second - event.second >= 8_200
+    assert late is not None
+    assert late.second - event.second >= 8_200
     # As known then: a bar revised after its exit moves nothing, so seconds may differ by what was late.
     assert abs(timeline.exits[7].second - late.second) <= 300
 
@@ -220,7 +222,8 @@ def test_nothing_is_decided_before_the_reference_market_trades(told: Script) -> 
     for second in range(first - 3, first):
         assert timeline.push(ClosedSecond(second)) is None
     decision = timeline.push(ClosedSecond(first, (told.records[0],)))
-    assert decision is not None and decision.veto == "warming_up"
+    assert decision is not None
+    assert decision.veto == "warming_up"
 
 
 def test_what_does_not_fit_is_refused(told: Script) -> None:
