@@ -1,4 +1,4 @@
-"""A real influxd with authentication on, on loopback ports of its own, to be killed, stalled and started again."""
+"""A real influxd with authentication on, on loopback ports of its own; it can be killed, stalled, restarted."""
 
 from __future__ import annotations
 
@@ -91,29 +91,28 @@ class InfluxDaemon:
     def _await(self, statement: str) -> None:
         clock = SystemClock()
         deadline = clock.now_ns() + 20 * 10**9
-        request = urllib.request.Request(  # noqa: S310 - loopback
+        request = urllib.request.Request(
             f"{self.url}/query",
             urlencode({"q": statement}).encode(),
             {"Authorization": "Basic " + b64encode(f"{USER}:{PASSWORD}".encode()).decode()},
         )
         while True:
             try:
-                urllib.request.urlopen(request, timeout=5).close()  # noqa: S310 - loopback
-            except urllib.error.HTTPError as error:
-                assert error.code in {401, 403, 503}, error
-            except (urllib.error.URLError, ConnectionError, TimeoutError):
-                pass
+                urllib.request.urlopen(request, timeout=5).close()
+            except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+                refusal = str(error)
             else:
                 return
             assert self._process is not None
             assert self._process.poll() is None, "influxd ended at once; see influxd.log"
-            assert clock.now_ns() < deadline, "influxd does not answer"
+            assert clock.now_ns() < deadline, f"influxd does not answer: {refusal}"
             clock.sleep_until(clock.now_ns() + 2 * 10**7)
 
     def _config(self) -> str:
         tls = ""
         if self._tls is not None:
-            tls = f'https-enabled = true\nhttps-certificate = "{self._tls[0]}"\nhttps-private-key = "{self._tls[1]}"'
+            certificate, key = self._tls
+            tls = f'https-enabled = true\nhttps-certificate = "{certificate}"\nhttps-private-key = "{key}"'
         return f"""
 reporting-disabled = true
 bind-address = "{LOOPBACK}:{free_port()}"

@@ -47,9 +47,7 @@ def set_up_policies(server: InfluxServer, settings: Settings, shorten: bool = Fa
             f"{verb} RETENTION POLICY {quoted(name)} ON {database} DURATION {_duration(seconds)}"
             f" REPLICATION 1 SHARD DURATION {_shard(seconds)}"
         )
-        done.append(
-            f"retention policy {name} {verb.lower()}ed to keep {_duration(seconds)}".replace("eed", "ed")
-        )
+        done.append(f"retention policy {name} {word} to keep {_duration(seconds)}")
     return done
 
 
