@@ -1,4 +1,4 @@
-"""A real influxd with authentication on, on loopback ports of its own; it can be killed, stalled, restarted."""
+"""A real influxd with authentication on, on loopback ports of its own: to be killed, stalled, restarted."""
 
 from __future__ import annotations
 
