@@ -226,6 +226,19 @@ class BarBuilder:
         self._refused.clear()
         return taken
 
+    def pending(self) -> tuple[Bar, ...]:
+        """The bars of the seconds still open as they stand now, by second and market; nothing changes."""
+        return tuple(
+            bar_of(
+                market,
+                second,
+                ticks_of([trade for trade in trades if not trade.liquidation]).ticks,
+                ticks_of([trade for trade in trades if trade.liquidation]).ticks,
+            )
+            for second in sorted(self._open)
+            for market, trades in sorted(self._open[second].items())
+        )
+
     def close(self, second: int) -> Closed:
         """Close ``second``, which must follow the last closed one; ValueError otherwise."""
         if second != self._closed + 1:

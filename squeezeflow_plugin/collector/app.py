@@ -1,6 +1,6 @@
 """The collector: exchanges in, closing records out. An aggr-server-compatible collector, written here.
 
-    connections -> journal -> closer -> queue -> store
+    connections -> journal -> closer -> queue -> store -> outlets (bus, aggr API, health)
 
 Trades are journalled before anything is made of them; seconds are closed at their deadline whatever the
 store does; records go to the store in order from a thread of their own. After any stop, a kill included,
@@ -23,6 +23,7 @@ from squeezeflow_plugin.bars.closing import Closer
 from squeezeflow_plugin.clock import Clock, SystemClock
 from squeezeflow_plugin.collector.instruments import open_markets
 from squeezeflow_plugin.collector.intake import Intake
+from squeezeflow_plugin.collector.outlets import Outlets
 from squeezeflow_plugin.collector.selection import select_markets
 from squeezeflow_plugin.collector.stats import Stats, Tally, write_stats
 from squeezeflow_plugin.collector.storing import StoreQueue
@@ -80,12 +81,13 @@ class Collector:
         self._queue = StoreQueue(store, _CAPACITY, self._on_stored, self._on_store_failed)
         self._connections: list[FeedConnection] = []
         self._closer: Closer | None = None
+        self._outlets: Outlets | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Collect until ``stop`` is set, then let the store take what is closed and return.
 
-        Raises SettingsError where no market fits the settings, StoreError where the store cannot be used
-        any more.
+        Raises SettingsError where no market fits the settings, ProcessError where a port is taken, StoreError
+        where the store cannot be used any more.
         """
         adapters = [registry.adapter(n, self._settings.endpoints.get(n)) for n in self._settings.exchanges]
         instruments = await _unless(stop, self._choose_markets(adapters))
@@ -103,6 +105,10 @@ class Collector:
         _LOG.info("collecting %d markets on %d connections", len(instruments), len(self._connections))
         work: list[Coroutine[Any, Any, None]] = [self._close_seconds(closer), self._keep_house(closer)]
         work += [connection.run() for connection in self._connections]
+        self._outlets = Outlets(
+            self._settings, self._clock, instruments, closer, self._queue, lambda: self._snapshot(closer)
+        )
+        work.append(self._outlets.run())
         await self._run_until(stop, work)
         self._write_stats(closer)
         _LOG.info("stopped after second %s", closer.last_second)
@@ -243,8 +249,11 @@ class Collector:
     def _on_stored(self, records: tuple[ClosingRecord, ...]) -> None:
         assert self._closer is not None  # noqa: S101 - records come from it; narrows the type
         now_ns = self._closer.offsets.market_ns(self._clock.now_ns())
-        for record in records:
-            self._tally.stored((now_ns - (record.second + 1) * NS_PER_SECOND) / 1e6)
+        delays_ms = [(now_ns - (record.second + 1) * NS_PER_SECOND) / 1e6 for record in records]
+        for delay_ms in delays_ms:
+            self._tally.stored(delay_ms)
+        if self._outlets is not None:
+            self._outlets.stored(records, delays_ms)
 
     def _on_store_failed(self) -> None:
         self._tally.store_failures += 1

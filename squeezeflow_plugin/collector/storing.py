@@ -44,6 +44,10 @@ class StoreQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def waiting(self) -> tuple[ClosingRecord, ...]:
+        """The records that the store does not have yet, oldest first."""
+        return tuple(self._waiting)
+
     async def put(self, record: ClosingRecord) -> None:
         """Queue one record; after an outage of hours, wait for a store that works but has much to take.
 

@@ -207,7 +207,9 @@ def invent(rng: random.Random, number: int, now_ns: int, age_ms: int = 0) -> Sen
 
 
 async def test_a_live_wire_with_late_doubled_and_broken_frames(tmp_path: Path, venue: Venue) -> None:
-    settings = Settings(assets=("BTC",), data_dir=tmp_path, endpoints=await venue.start())
+    settings = Settings(
+        assets=("BTC",), data_dir=tmp_path, endpoints=await venue.start(), api_port=0, health_port=0
+    )
     clock, rng, stop = SystemClock(), random.Random(7), asyncio.Event()
     store = EmbeddedBarStore(settings.store_path, busy_timeout_s=0.1)
     reader = EmbeddedBarStore(settings.store_path, readonly=True)
@@ -256,7 +258,9 @@ async def test_a_live_wire_with_late_doubled_and_broken_frames(tmp_path: Path, v
 
 
 async def test_a_killed_collector_goes_on_without_a_gap(tmp_path: Path, venue: Venue) -> None:
-    settings = Settings(assets=("BTC",), data_dir=tmp_path, endpoints=await venue.start())
+    settings = Settings(
+        assets=("BTC",), data_dir=tmp_path, endpoints=await venue.start(), api_port=0, health_port=0
+    )
     environ = {**process_environ(), **to_environ(settings)}
     command = [sys.executable, "-m", "squeezeflow_plugin.cli", "collect"]
     reader = EmbeddedBarStore(settings.store_path, readonly=True)
@@ -348,6 +352,8 @@ async def test_recorded_trades_through_a_kill_give_the_bars_of_build_bars(
         first_second=first,
         revision_horizon_s=3600,
         silence_limit_s=3600.0,
+        api_port=0,
+        health_port=0,
     )
     environ = {**process_environ(), **to_environ(settings)}
     numbers = (time.time_ns(), (first - 60) * NS_PER_SECOND, 60.0)

@@ -231,3 +231,16 @@ def test_a_restored_bar_whose_trades_are_lost_is_never_replaced_by_less() -> Non
     assert restored.add(trade(START + 1, 5)) is Outcome.REVISION
     [bar] = restored.close(START + 2).revisions
     assert (bar.second, bar.cbuy, bar.revision) == (START + 1, 2, 1)
+
+
+@given(runs())
+def test_what_is_pending_is_what_the_next_closes_bring(run_: tuple[list[Trade], list[int]]) -> None:
+    tape, _ = run_
+    builder = BarBuilder()
+    builder.begin(START)
+    builder.add_all(tape)
+    counts = builder.counts
+    pending = builder.pending()
+    assert builder.counts == counts
+    closed = [bar for second in range(SECONDS + 1) for bar in builder.close(START + second).bars]
+    assert [bits(bar) for bar in pending] == [bits(bar) for bar in closed]

@@ -1,0 +1,210 @@
+"""The collector's counts in Prometheus's text format.
+
+Names begin with ``squeezeflow_``, units are base units, labels are exchange, market, kind, symbol, window or
+reason and never anything unbounded. https://prometheus.io/docs/practices/naming/
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from prometheus_client import (
+    CollectorRegistry,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector as Source
+
+from squeezeflow_plugin.collector.announcing import Announcer
+from squeezeflow_plugin.collector.bot import BotWatch
+from squeezeflow_plugin.collector.quality import QualityProbe
+from squeezeflow_plugin.collector.stats import Stats
+from squeezeflow_plugin.errors import StoreError
+
+PREFIX = "squeezeflow_"
+_DELAYS_S = (0.41, 0.42, 0.45, 0.5, 0.6, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0)
+_LAGS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+
+# name, help, field of Stats
+COUNTERS = (
+    ("trades_received", "Trades received from all exchanges", "trades_received"),
+    ("trades_duplicate", "Deliveries that repeated a trade", "duplicates"),
+    ("trades_late", "Trades that came after their second was closed", "late"),
+    ("trades_beyond_horizon", "Trades too late to be merged", "beyond_horizon"),
+    ("trades_ahead", "Trades dated too far ahead to be merged", "ahead"),
+    ("reconnects", "Connections opened again", "reconnects"),
+    ("bars_closed", "Bars closed", "bars"),
+    ("bars_revised", "Bars written again because of late trades", "revisions"),
+    ("journal_failures", "Failures of the trade journal", "journal_failures"),
+    ("store_write_failures", "Failed writes to the store", "store_failures"),
+)
+
+
+class Metrics:
+    """A registry of its own: two collectors in one process do not mix."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self, source: Source) -> None:
+        self._registry = CollectorRegistry()
+        self.close_delay = Histogram(
+            f"{PREFIX}bar_close_delay_seconds",
+            "From a second's end in market time to its stored record",
+            buckets=_DELAYS_S,
+            registry=self._registry,
+        )
+        self.loop_lag = Histogram(
+            f"{PREFIX}event_loop_lag_seconds",
+            "How late the event loop came to a timer",
+            buckets=_LAGS_S,
+            registry=self._registry,
+        )
+        self._registry.register(source)
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+
+    def exposition(self) -> bytes:
+        """The page; the store is read for it."""
+        return generate_latest(self._registry)
+
+
+class StateSource(Source):
+    """The gauges and counters that are read at the moment of the question."""
+
+    def __init__(
+        self,
+        collector: str,
+        stats: Callable[[], Stats],
+        quality: QualityProbe,
+        bot: BotWatch,
+        announcer: Announcer | None,
+        data_dir: Path,
+        silence_limit_s: float,
+    ) -> None:
+        self._collector = collector
+        self._stats = stats
+        self._quality = quality
+        self._bot = bot
+        self._announcer = announcer
+        self._data_dir = data_dir
+        self._silence_limit_s = silence_limit_s
+
+    def collect(self) -> Iterator[Metric]:
+        """Everything; what cannot be read now is left out."""
+        stats = self._stats()
+        yield _gauge("build_info", "Version of the plugin", ["version"], [((_version(),), 1.0)])
+        for name, text, field in COUNTERS:
+            yield CounterMetricFamily(PREFIX + name, text, value=getattr(stats, field))
+        rejected = CounterMetricFamily(
+            f"{PREFIX}frames_rejected", "Frames that could not be read", labels=["exchange", "reason"]
+        )
+        for key, count in stats.rejected.items():
+            exchange, _, reason = key.partition(": ")
+            rejected.add_metric([exchange, reason], count)
+        yield rejected
+        yield _gauge(
+            "clock_skew_seconds",
+            "Receive minus exchange time at its smallest",
+            ["exchange"],
+            [((exchange,), offset / 1e3) for exchange, offset in stats.offsets_ms.items()],
+        )
+        yield _gauge(
+            "store_pending_records",
+            "Closed seconds that wait for the store",
+            [],
+            [((), stats.pending_records)],
+        )
+        if stats.last_second is not None:
+            yield _gauge("bar_sequence", "Newest closed second", [], [((), stats.last_second)])
+        yield _gauge(
+            "feed_silence_limit_seconds",
+            "Silence after which a feed no longer counts as live",
+            [],
+            [((), self._silence_limit_s)],
+        )
+        free = shutil.disk_usage(self._data_dir).free if self._data_dir.exists() else 0
+        yield _gauge("disk_free_bytes", "Free space where the data is kept", [], [((), free)])
+        if self._announcer is not None:
+            yield CounterMetricFamily(
+                f"{PREFIX}bus_failures", "Times the bus took nothing", value=self._announcer.failures
+            )
+            yield _gauge(
+                "bus_sequence", "Newest announced second", [], [((), self._announcer.announced or 0)]
+            )
+        try:
+            yield from [*self._data(), *self._decisions(stats)]
+        except StoreError:
+            yield _gauge("store_readable", "Whether the store could be read", [], [((), 0)])
+        else:
+            yield _gauge("store_readable", "Whether the store could be read", [], [((), 1)])
+
+    def _data(self) -> Iterator[Metric]:
+        quality = self._quality.look(self._collector)
+        if quality is None:
+            return
+        markets = quality.markets
+        yield _gauge(
+            "feed_up",
+            "Whether the market was covered in the newest stored second",
+            ["market", "kind"],
+            [((m.market, m.kind), float(m.covered)) for m in markets],
+        )
+        yield _gauge(
+            "feed_last_trade_timestamp_seconds",
+            "Newest second with a bar in the last five minutes",
+            ["market", "kind"],
+            [((m.market, m.kind), float(m.last_bar)) for m in markets if m.last_bar is not None],
+        )
+        yield _gauge(
+            "coverage_ratio",
+            "Mean covered share of the class's usual volume",
+            ["symbol", "kind", "window"],
+            [
+                ((asset.asset, kind, window), share)
+                for asset in quality.assets
+                for kind, windows in asset.coverage.items()
+                for window, share in windows.items()
+            ],
+        )
+
+    def _decisions(self, stats: Stats) -> Iterator[Metric]:
+        bot = self._bot.look()
+        if bot is None:
+            return
+        newest = bot.second if stats.last_second is None else max(bot.second, stats.last_second)
+        ages = [((pair.pair,), float(newest - pair.second)) for pair in bot.pairs]
+        yield _gauge(
+            "score_age_seconds", "Newest closed second minus the pair's newest decision", ["symbol"], ages
+        )
+        latencies = [((pair.pair,), pair.latency_ms / 1e3) for pair in bot.pairs]
+        yield _gauge(
+            "score_delay_seconds",
+            "From the newest decided second's end to its decision",
+            ["symbol"],
+            latencies,
+        )
+        scores = [((pair.pair,), pair.score) for pair in bot.pairs if pair.score is not None]
+        yield _gauge("score", "Newest score", ["symbol"], scores)
+        vetoes = [((pair.pair, pair.veto), 1.0) for pair in bot.pairs if pair.veto]
+        yield _gauge("entries_vetoed", "Why the pair may not be entered now", ["symbol", "reason"], vetoes)
+
+
+def _version() -> str:
+    # Not from the package itself: that one knows FreqTrade's side, which the collector runs without.
+    return importlib.metadata.version("squeezeflow-plugin")
+
+
+def _gauge(
+    name: str, text: str, labels: Sequence[str], values: Sequence[tuple[tuple[str, ...], float]]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(PREFIX + name, text, labels=labels)
+    for label_values, value in values:
+        family.add_metric(list(label_values), value)
+    return family

@@ -1,0 +1,137 @@
+"""A collector's outlets on real sockets: announced on Redis, asked over HTTP, refused a port that is taken."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+
+from squeezeflow_plugin.bars.closing import Closer
+from squeezeflow_plugin.bus.redis import RedisBarBus
+from squeezeflow_plugin.clock import SystemClock
+from squeezeflow_plugin.collector.outlets import Outlets
+from squeezeflow_plugin.collector.stats import Stats, Tally
+from squeezeflow_plugin.collector.storing import StoreQueue
+from squeezeflow_plugin.errors import ProcessError
+from squeezeflow_plugin.market import NS_PER_SECOND, ClosingRecord, Instrument, MarketKind, Trade
+from squeezeflow_plugin.settings import Settings
+from squeezeflow_plugin.store.embedded import EmbeddedBarStore
+from tests.redis_server import LOOPBACK, RedisServer, free_port
+
+SPOT = Instrument("BINANCE:btcusdt", "BTCUSDT", MarketKind.SPOT, "BTC", "USDT", "USDT")
+PERP = Instrument("BINANCE_FUTURES:btcusdt", "BTCUSDT", MarketKind.PERP, "BTC", "USDT", "USDT")
+
+
+class Job:
+    """Closer, queue, store and outlets as the collector wires them, without exchanges."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.clock = SystemClock()
+        self.store = EmbeddedBarStore(settings.store_path)
+        self.store.put_instruments([SPOT, PERP])
+        self.closer = Closer(
+            "main", [SPOT.market, PERP.market], started_ns=self.clock.now_ns(), watermark_ms=50, grace_s=0.0
+        )
+        self.queue = StoreQueue(self.store, 100, self._stored, lambda: None)
+        self.outlets = Outlets(settings, self.clock, [SPOT, PERP], self.closer, self.queue, self._stats)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[asyncio.Task[None]]:
+        tasks = [asyncio.create_task(work) for work in (self.queue.run(), self.outlets.run())]
+        try:
+            yield tasks[1]
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self.store.close()
+
+    async def close_a_second(self) -> ClosingRecord:
+        while self.clock.now_ns() < self.closer.due_local_ns():
+            await self.clock.wait_until(self.closer.due_local_ns())
+        record = self.closer.close(self.clock.now_ns())
+        await self.queue.put(record)
+        return record
+
+    def _stored(self, records: tuple[ClosingRecord, ...]) -> None:
+        self.outlets.stored(records, [60.0] * len(records))
+
+    def _stats(self) -> Stats:
+        return Tally().snapshot(
+            collector="main",
+            last_second=self.closer.last_second,
+            markets=2,
+            counts=self.closer.builder.counts,
+            reconnects=0,
+            pending_records=len(self.queue),
+            offsets_ns={},
+            skew_ns=None,
+        )
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path / "redis", "--maxmemory", "2gb")
+    server.start()
+    yield server
+    server.kill()
+
+
+async def get(session: ClientSession, url: str) -> tuple[int, Any]:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                async with session.get(url) as answer:
+                    return answer.status, await answer.json()
+            except OSError:
+                await asyncio.sleep(0.02)
+
+
+async def test_a_second_reaches_bus_api_and_health(tmp_path: Path, redis_server: RedisServer) -> None:
+    settings = replace(
+        redis_server.settings, data_dir=tmp_path / "data", api_port=free_port(), health_port=free_port()
+    )
+    api, health = (f"http://{LOOPBACK}:{port}" for port in (settings.api_port, settings.health_port))
+    job = Job(settings)
+    reader = RedisBarBus(redis_server.client())
+    async with job.running(), ClientSession() as session:
+        assert await get(session, f"{api}/products") == (200, [SPOT.market, PERP.market])
+        assert (await get(session, f"{health}/readyz"))[0] == 503
+        now_ns = job.clock.now_ns()
+        job.closer.on_trades([Trade(SPOT.market, now_ns, "1", 60_000.0, 0.01, 600.0, 1)])
+        second = now_ns // NS_PER_SECOND
+        while (record := await job.close_a_second()).second < second:
+            continue
+        assert record.bars[0].vbuy == 600.0
+        assert await asyncio.to_thread(reader.follow, "main", second - 1, 5.0) == (record,)
+        now_ns = job.clock.now_ns()
+        job.closer.on_trades([Trade(PERP.market, now_ns, "1", 60_001.0, 0.01, 600.01, -1)])
+        status, body = await get(session, f"{api}/historical/{second * 1000}/{(second + 5) * 1000}/1000")
+        assert status == 200
+        stored, pending = body["results"]
+        assert (stored[0], stored[body["columns"]["market"]]) == (second, SPOT.market)
+        assert (pending["time"], pending["market"]) == (now_ns // NS_PER_SECOND * 1000, PERP.market)
+        assert (await get(session, f"{health}/readyz"))[0] == 200
+        status, body = await get(session, f"{health}/health/data/1s")
+        assert (status, body["second"]) == (503, second)  # an hour of data is missing
+        assert body["reasons"] == ["BTC: hole_spot_5m"]
+    reader.close()
+
+
+async def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind((LOOPBACK, 0))
+        other.listen()
+        port = other.getsockname()[1]
+        job = Job(Settings(data_dir=tmp_path, api_port=0, health_port=port))
+        async with job.running() as outlets:
+            with pytest.raises(ProcessError, match=rf"health cannot listen on 127\.0\.0\.1:{port}: "):
+                await asyncio.wait_for(outlets, 10)
