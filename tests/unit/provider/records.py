@@ -75,7 +75,8 @@ def script(frame: pd.DataFrame, seed: int, *, late: float = 0.0, collector: str 
 
 
 def _bars(row: list[float], share: float) -> list[Bar]:
-    second, *prices, spot_buy, spot_sell, perp_buy, perp_sell = row[:9]
+    second, spot_buy, spot_sell, perp_buy, perp_sell = int(row[0]), *row[5:9]
+    open_, high, low, close = row[1:5]
     if spot_buy + spot_sell == 0 and perp_buy + perp_sell == 0:
         return []
     parts = (
@@ -83,7 +84,9 @@ def _bars(row: list[float], share: float) -> list[Bar]:
         (SPOT_B.market, (1 - share) * spot_buy, (1 - share) * spot_sell),
         (PERP_A.market, perp_buy, perp_sell),
     )
-    return [Bar(market, int(second), *prices, buy, sell, 2, 1, 0.0, 0.0) for market, buy, sell in parts]
+    return [
+        Bar(market, second, open_, high, low, close, buy, sell, 2, 1, 0.0, 0.0) for market, buy, sell in parts
+    ]
 
 
 def _half(bar: Bar) -> Bar:

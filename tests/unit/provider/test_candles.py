@@ -1,0 +1,51 @@
+"""Candles out of seconds, against a plain loop."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from squeezeflow_plugin.provider.candles import CANDLE_COLUMNS, FLOW_COLUMNS, candle_frame, candle_starts
+from squeezeflow_plugin.provider.rows import ROW_NAMES
+
+
+def rows(seed: int, size: int) -> npt.NDArray[np.float64]:
+    return np.random.default_rng(seed).uniform(1.0, 2.0, (len(ROW_NAMES), size))
+
+
+@given(st.integers(0, 10_000), st.integers(1, 700), st.sampled_from([1, 60, 300]))
+def test_each_candle_is_what_its_seconds_say(first: int, size: int, seconds: int) -> None:
+    values = rows(size, size)
+    frame = candle_frame(values, first, seconds)
+    time = np.arange(first, first + size)
+    at = {name: ROW_NAMES.index(name) for name in ROW_NAMES}
+    wanted = [start for start in sorted({s - s % seconds for s in time.tolist()}) if start >= first]
+    starts = frame["date"].dt.as_unit("s").astype("int64").tolist()
+    assert starts == wanted
+    for place, start in enumerate(starts):
+        own = values[:, (time >= start) & (time < start + seconds)]
+        candle = frame.iloc[place]
+        assert candle["open"] == own[at["open"], 0]
+        assert candle["high"] == own[at["high"]].max()
+        assert candle["low"] == own[at["low"]].min()
+        assert candle["close"] == own[at["close"], -1]
+        assert candle["volume"] == pytest.approx(own[at["volume"]].sum())
+        for name in FLOW_COLUMNS[:4]:
+            assert candle[name] == pytest.approx(own[at[name]].sum())
+        for name in FLOW_COLUMNS[4:]:
+            assert candle[name] == pytest.approx(own[at[name]].mean())
+
+
+def test_the_newest_candles_only() -> None:
+    assert candle_starts(0, 605, 60, limit=3).tolist() == [480, 540, 600]
+    assert len(candle_frame(rows(1, 605), 0, 60, limit=3)) == 3
+
+
+def test_no_full_candle_is_an_empty_frame_with_its_columns() -> None:
+    frame = candle_frame(rows(1, 5), 61, 60)
+    assert frame.empty
+    assert tuple(frame.columns) == CANDLE_COLUMNS + FLOW_COLUMNS
+    assert str(frame["date"].dtype).endswith("UTC]")
