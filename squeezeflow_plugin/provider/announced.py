@@ -60,7 +60,7 @@ class AnnouncedSeconds:
     def _collect(self, next_second: int, until_ns: int) -> tuple[ClosedSecond, ...]:
         for collector, held in self._held.items():
             kept = tuple(record for record in held if record.second >= next_second)
-            if not kept:
+            if not kept or kept[0].second != next_second:  # a reader that began again stands further back
                 left_s = max(until_ns - self._clock.now_ns(), 0) / NS_PER_SECOND
                 kept = self._bus.follow(collector, next_second - 1, left_s)
             self._held[collector] = kept

@@ -25,6 +25,7 @@ from squeezeflow_plugin.phases.layout import COLUMN_NAMES
 from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.provider import dataprovider
 from squeezeflow_plugin.provider.desk import pair_markets
+from squeezeflow_plugin.provider.fastpath import open_fast_path
 from squeezeflow_plugin.settings import Settings, load
 from squeezeflow_plugin.store.decisions import DecisionLog
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
@@ -88,10 +89,10 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
             pair: pair_markets(instruments, self.config["exchange"]["name"], pair, settings.quotes)
             for pair in self._traded_pairs(settings.max_symbols)
         }
-        decisions = DecisionLog(
-            settings.decisions_path, SHOWN, fingerprint(Params.from_mapping(settings.params))
-        )
-        session = Session(store, decisions, settings, markets, clock)
+        engine = fingerprint(Params.from_mapping(settings.params))
+        decisions = DecisionLog(settings.decisions_path, SHOWN, engine)
+        fast_path = open_fast_path(settings, SHOWN, engine)
+        session = Session(store, decisions, settings, markets, clock, fast_path)
         session.start(self._open_trades())
         dataprovider.install(self.dp, session)
         self._session, self._settings = session, settings

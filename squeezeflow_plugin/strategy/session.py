@@ -30,6 +30,7 @@ from squeezeflow_plugin.phases.exits import Exit
 from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.provider.closings import ClosedSecond, complete_until
 from squeezeflow_plugin.provider.desk import Scored, Watched, open_desk, spec_of
+from squeezeflow_plugin.provider.fastpath import FastPath
 from squeezeflow_plugin.provider.live import NS_PER_MS, LiveFollower
 from squeezeflow_plugin.provider.timeline import numbers_of
 from squeezeflow_plugin.settings import Settings
@@ -101,8 +102,8 @@ def wait_for_store(store: BarStore, settings: Settings, clock: Clock, limit_s: f
 class Session:
     """One bot between its start and its end. All calls but ``filled`` come from the bot's own thread.
 
-    ``markets`` says for each traded pair which markets make its flow. ``errors`` counts the calls of
-    ``advance`` that were broken off.
+    ``markets`` says for each traded pair which markets make its flow; ``fast_path`` listens to the bus and
+    tells it the decisions. ``errors`` counts the calls of ``advance`` that were broken off.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class Session:
         settings: Settings,
         markets: Mapping[str, AssetMarkets],
         clock: Clock,
+        fast_path: FastPath | None = None,
     ) -> None:
         self.errors = 0
         self._store = store
@@ -119,6 +121,8 @@ class Session:
         self._settings = settings
         self._markets = markets
         self._clock = clock
+        self._fast_path = fast_path
+        self._announced = None if fast_path is None else fast_path.listen(settings.collectors, clock)
         self._params = Params.from_mapping(settings.params)
         self._finished = True
         self._veto = "no second decided yet"
@@ -147,6 +151,7 @@ class Session:
             stop,
             watermark_ms=self._settings.watermark_ms,
             timeout_ms=self._settings.decision_timeout_ms,
+            announced=self._announced,
         )
         self._newest.clear()
         self._events.clear()
@@ -248,6 +253,8 @@ class Session:
     def close(self) -> None:
         """Log what is left and close the files."""
         self._flush()
+        if self._fast_path is not None:
+            self._fast_path.close()
         self._log.close()
         self._store.close()
 
@@ -284,6 +291,8 @@ class Session:
             return False
         decided = [item for closed in arrival.seconds for item in self._decide(closed)]
         self._log.append(row for _, row in decided)
+        if self._fast_path is not None:
+            self._fast_path.tell([row for _, row in decided])
         for scored, _ in decided:
             self._newest[scored.pair] = scored.decision
             if scored.decision.event:

@@ -1,4 +1,4 @@
-"""A collector's outlets on real sockets: announced on Redis, asked over HTTP, refused a port that is taken."""
+"""A collector on real sockets: announced on Redis, asked over HTTP, refused a port that is taken."""
 
 from __future__ import annotations
 
