@@ -66,7 +66,7 @@ class Exchange:
                         web.get(f"{base}/stream", self._socket(kind, part, wrapped=True)),
                     ]
                 )
-        app.on_shutdown.append(self._close)
+        app.on_shutdown.append(lambda _app: self.close())
         return app
 
     def start(self) -> Planned | None:
@@ -89,12 +89,17 @@ class Exchange:
             "episodes": [_described(each) for each in begun],
         }
 
+    def step(self) -> None:
+        """Send everything that is due by now."""
+        self._pump.step()
+
+    async def close(self) -> None:
+        """End every connection."""
+        await self._hub.close()
+
     async def send(self) -> None:
         """Send every trade when it is due, until cancelled."""
         await self._pump.run()
-
-    async def _close(self, _app: web.Application) -> None:
-        await self._hub.close()
 
     def _socket(self, kind: MarketKind, part: str, *, wrapped: bool) -> Callable[[web.Request], Any]:
         async def handle(request: web.Request) -> web.WebSocketResponse:
@@ -162,10 +167,10 @@ class Serving:
 @contextlib.asynccontextmanager
 async def serving(exchange: Exchange, port: int = 0) -> AsyncIterator[Serving]:
     """Serve on loopback until the block ends. SimulatorError where the port is taken."""
-    runner = web.AppRunner(exchange.application(), access_log=None)
+    runner = web.AppRunner(exchange.application(), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, LOOPBACK, port, shutdown_timeout=1.0)
+        site = web.TCPSite(runner, LOOPBACK, port)
         try:
             await site.start()
         except OSError as error:

@@ -31,6 +31,7 @@ from squeezeflow_plugin.store.embedded import EmbeddedBarStore
 
 HISTORY_S = 9000
 _LEAD_S = 12
+_REPLAY_LEAD_S = 20
 _LEAST_LEAD_S = 8
 _UNTOLD_RELEASE_S = 1200
 LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
@@ -149,7 +150,9 @@ def _source(
 
 async def _serve(options: SimulatorOptions, clock: Clock) -> None:
     now = clock.now_ns() // NS_PER_SECOND
-    start, first_second = whole_minute(now - HISTORY_S), now + _LEAD_S
+    # a recording joins the history at a second that cannot be moved any more, so it gets more time
+    lead = _LEAD_S if options.replay is None else _REPLAY_LEAD_S
+    start, first_second = whole_minute(now - HISTORY_S), now + lead
     venue = live_venue(options, start, first_second)
     if options.store is not None:
         first_second = _write_ahead(options, venue, clock, start, first_second)

@@ -9,6 +9,7 @@ stream asked for on the wrong path is acknowledged and stays silent, as there.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -56,11 +57,13 @@ class Client:
 
     async def write(self) -> None:
         """Send what waits, in order, until the connection ends."""
-        while not self.socket.closed:
-            frames = await self.waiting.get()
-            for frame in frames:
-                await self.socket.send_str(frame)
-            self.queued -= len(frames)
+        # a client may go while it is being sent something; its handler then ends, too
+        with contextlib.suppress(ConnectionError):
+            while not self.socket.closed:
+                frames = await self.waiting.get()
+                for frame in frames:
+                    await self.socket.send_str(frame)
+                self.queued -= len(frames)
 
     def put(self, frames: Sequence[str]) -> bool:
         """Queue frames; False where the client does not keep up and must go."""
@@ -124,10 +127,10 @@ class Hub:
                 if message.type is WSMsgType.TEXT:
                     client.put([self._answer(client, message.data)])
         finally:
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
+            # first of all, because a lost connection cancels this handler, and so any wait in here
             self.unsubscribe(client, client.streams)
             self.clients.discard(client)
+            writer.cancel()
         return socket
 
     async def close(self) -> None:
