@@ -23,6 +23,8 @@ from squeezeflow_plugin.clock import Clock, SystemClock
 from squeezeflow_plugin.phases.engine import fingerprint
 from squeezeflow_plugin.phases.layout import COLUMN_NAMES
 from squeezeflow_plugin.phases.params import Params
+from squeezeflow_plugin.phases.sizing import leverage_for, stake_for
+from squeezeflow_plugin.phases.tags import EnterTag, parse_tag
 from squeezeflow_plugin.provider import dataprovider
 from squeezeflow_plugin.provider.desk import pair_markets
 from squeezeflow_plugin.provider.fastpath import open_fast_path
@@ -31,8 +33,6 @@ from squeezeflow_plugin.store.decisions import DecisionLog
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
 from squeezeflow_plugin.strategy.columns import PLOT_CONFIG, SHOWN, decision_columns
 from squeezeflow_plugin.strategy.session import Fill, OpenTrade, Session, wait_for_store
-from squeezeflow_plugin.strategy.sizing import leverage_for, stake_for
-from squeezeflow_plugin.strategy.tags import EnterTag, parse_tag
 
 log = logging.getLogger(__name__)
 

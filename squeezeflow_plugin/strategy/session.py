@@ -28,6 +28,7 @@ from squeezeflow_plugin.market import NS_PER_SECOND
 from squeezeflow_plugin.phases.decision import Decision
 from squeezeflow_plugin.phases.exits import Exit
 from squeezeflow_plugin.phases.params import Params
+from squeezeflow_plugin.phases.tags import EnterTag, tag_of
 from squeezeflow_plugin.provider.closings import ClosedSecond, complete_until
 from squeezeflow_plugin.provider.desk import Scored, Watched, open_desk, spec_of
 from squeezeflow_plugin.provider.fastpath import FastPath
@@ -37,7 +38,6 @@ from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.contract import BarStore
 from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision, TradeEvent
 from squeezeflow_plugin.strategy.columns import shown
-from squeezeflow_plugin.strategy.tags import EnterTag, tag_of
 
 log = logging.getLogger(__name__)
 

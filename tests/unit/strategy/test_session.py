@@ -13,12 +13,12 @@ from squeezeflow_plugin.errors import StoreEmptyError, StoreError
 from squeezeflow_plugin.features.flow import Flow
 from squeezeflow_plugin.market import NS_PER_SECOND, ClosingRecord
 from squeezeflow_plugin.phases.engine import Engine
+from squeezeflow_plugin.phases.tags import EnterTag, parse_tag
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.decisions import DecisionLog
 from squeezeflow_plugin.store.memory import MemoryBarStore
 from squeezeflow_plugin.strategy.columns import SHOWN
 from squeezeflow_plugin.strategy.session import Fill, OpenTrade, Session, wait_for_store
-from squeezeflow_plugin.strategy.tags import EnterTag, parse_tag
 from tests.integration.freqtrade_stage import StoreClock
 from tests.reference.flows import Episode, scripted_frame
 from tests.unit.provider.known import known_frame

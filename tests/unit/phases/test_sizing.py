@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from squeezeflow_plugin.strategy.sizing import leverage_for, stake_for, tier_of
+from squeezeflow_plugin.phases.sizing import leverage_for, stake_for, tier_of
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from squeezeflow_plugin.strategy.sizing import tier_of
-from squeezeflow_plugin.strategy.tags import parse_tag, tag_of
+from squeezeflow_plugin.phases.sizing import tier_of
+from squeezeflow_plugin.phases.tags import parse_tag, tag_of
 
 seconds = st.integers(1, 2**33)
 
