@@ -153,7 +153,8 @@ def test_the_collector_takes_over_without_a_hole_and_keeps_what_was_sent(
         "SQUEEZEFLOW_FIRST_SECOND": str(first),
         "SQUEEZEFLOW_ENDPOINTS": json.dumps(state["endpoints"]),
     }
-    collector = started("collect", **environ, **taken_over)
+    ports = {"SQUEEZEFLOW_API_PORT": "0", "SQUEEZEFLOW_HEALTH_PORT": "0"}
+    collector = started("collect", **environ, **taken_over, **ports)
     store = EmbeddedBarStore(path, readonly=True)
     wait_for(lambda: (store.last_second("main") or 0) >= first + 6, simulator, collector)
     for process in (collector, simulator):
