@@ -158,14 +158,18 @@ def run_parity(settings: Settings, exchange: str, start: int, stop: int) -> Pari
     log = DecisionLog(settings.decisions_path, readonly=True)
     store = EmbeddedBarStore(settings.store_path, readonly=True)
     try:
-        names = sorted({row.pair for row in log.read(start, stop)})
+        names: set[str] = set()
+        seconds: list[int] = []
+        for row in log.read(start, stop):
+            names.add(row.pair)
+            seconds.append(row.second)
         if not names:
             raise StoreEmptyError(
                 f"{settings.decisions_path} holds no decision of the seconds {start} to {stop}"
             )
         instruments = store.instruments()
-        pairs = {name: pair_markets(instruments, exchange, name, settings.quotes) for name in names}
-        return compare(log, store, pairs, spec_of(settings), start, stop)
+        pairs = {name: pair_markets(instruments, exchange, name, settings.quotes) for name in sorted(names)}
+        return compare(log, store, pairs, spec_of(settings), min(seconds), max(seconds) + 1)
     finally:
         log.close()
         store.close()

@@ -51,7 +51,7 @@ class UpOptions:
     as_json: bool = False
     replay: Path | None = None
     seed: int = 1
-    api_port: int = 8080
+    api_port: int = 8080  # of FreqTrade; 0 takes free ports, here and for the collector's servers
     userdir: Path = Path("user_data")
 
 
@@ -75,6 +75,7 @@ def run_up(options: UpOptions, settings: Settings, out: TextIO = sys.stdout) -> 
     """
     clock = SystemClock()
     api_port = claim_port(options.api_port, "FreqTrade's API server")
+    settings = _claim_collector_ports(settings, anywhere=options.api_port == 0)
     login = credentials(settings.data_dir / "credentials.json")
     if not options.live:
         settings = replace(settings, data_dir=settings.data_dir / "simulated")
@@ -87,6 +88,16 @@ def run_up(options: UpOptions, settings: Settings, out: TextIO = sys.stdout) -> 
         except Stopped:
             job.say("stopping")
             return 0
+
+
+def _claim_collector_ports(settings: Settings, *, anywhere: bool) -> Settings:
+    """Check the collector's ports before anything is started; ``anywhere`` takes free ones."""
+    wanted = {"api_port": "the collector's aggr API", "health_port": "the collector's health page"}
+    ports = {name: getattr(settings, name) for name in wanted}
+    for name, port in ports.items():
+        if port != 0:  # 0 switches the server off
+            ports[name] = claim_port(0 if anywhere else port, wanted[name])
+    return replace(settings, **ports)
 
 
 @contextmanager
@@ -188,7 +199,10 @@ class _Job:
         self._counted = self._collector_counts()
         if self._simulated is not None:
             self._start_episode(ready)
-        self.say(f"ready: {', '.join(self._pairs)}; FreqTrade's API on http://{LOOPBACK}:{self._api_port}")
+        self.say(
+            f"ready: {', '.join(self._pairs)}; health on http://{LOOPBACK}:{self._settings.health_port}/health;"
+            f" FreqTrade's API on http://{LOOPBACK}:{self._api_port}"
+        )
         stop = self._watch(ready)
         summary = self._summarise(ready + 1, stop)
         self._tree.stop()

@@ -5,11 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,18 +21,17 @@ import pytest
 from squeezeflow_plugin import Params, score_frame
 from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.provider.replay import run_parity
-from squeezeflow_plugin.settings import load, process_environ
+from squeezeflow_plugin.settings import load
 from squeezeflow_plugin.store.decisions import DecisionLog, TradeEvent
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
+from tests.integration.job import UP, end, lines_until, start
 from tests.reference.exits_twin import slow_exit
 from tests.reference.known_frame import known_frame
 from tests.reference.score_twin import features
 
-ROOT = Path(__file__).parents[2]
 SECONDS = 170
 ROWS = 7800
 PAIRS = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
-UP = (sys.executable, "-m", "squeezeflow_plugin.cli", "up")
 
 
 @dataclass(frozen=True)
@@ -48,27 +45,6 @@ class Run:
     status: int
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """``squeezeflow up`` in a folder that holds a copy of user_data."""
-    shutil.copytree(ROOT / "user_data", folder / "user_data", ignore=shutil.ignore_patterns("squeezeflow"))
-    return subprocess.Popen(
-        [*UP, "--api-port", "0", *arguments],
-        cwd=folder,
-        env=process_environ(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def lines_until(process: subprocess.Popen[str], word: str) -> Iterator[str]:
-    assert process.stdout is not None
-    for line in process.stdout:
-        yield line.rstrip("\n")
-        if word in line:
-            return
-
-
 def ask_api(folder: Path, ready_line: str, path: str) -> Any:
     """FreqTrade's REST API, with the credentials of the first run."""
     login = json.loads((folder / "user_data/squeezeflow/credentials.json").read_text(encoding="utf-8"))
@@ -77,14 +53,6 @@ def ask_api(folder: Path, ready_line: str, path: str) -> Any:
     request = urllib.request.Request(f"{address}/api/v1/{path}", headers={"Authorization": f"Basic {token}"})
     with urllib.request.urlopen(request, timeout=20) as answer:
         return json.load(answer)
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        process.wait(60)
-    if process.stdout is not None:
-        process.stdout.close()
 
 
 @pytest.fixture(scope="module")
