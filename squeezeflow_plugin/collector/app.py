@@ -197,7 +197,15 @@ class Collector:
             # Trades from before the first second are met by every new collector.
             level = logging.INFO if self._tally.records == 0 else logging.WARNING
             for refused in closer.take_refused():
-                _LOG.log(level, "trades not merged: %s", refused)
+                _LOG.log(
+                    level,
+                    "not merged: %d trades of %s (%s), %.2f in quote currency, the last one %s",
+                    refused.count,
+                    refused.market,
+                    refused.outcome.name.lower().replace("_", " "),
+                    refused.quote,
+                    refused.last_id,
+                )
             self._tally.records += 1
             await self._queue.put(record)
             await asyncio.sleep(0)  # hours may have to be closed one after the other; the feeds come first
