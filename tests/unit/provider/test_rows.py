@@ -37,7 +37,8 @@ def rows_of(*records: ClosingRecord, hold: int = 50, horizon_s: int = 20) -> Ass
 
 
 def column(rows: AssetRows, name: str) -> list[float]:
-    return rows.values(rows.first, rows.stop)[ROW_NAMES.index(name)].tolist()
+    numbers: list[float] = rows.values(rows.first, rows.stop)[ROW_NAMES.index(name)].tolist()
+    return numbers
 
 
 def test_a_row_sums_its_classes_and_repeats_the_last_close() -> None:
