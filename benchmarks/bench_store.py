@@ -1,4 +1,4 @@
-"""What the embedded store does a second: bulk append, a day's read, the poll of the newest record.
+"""What the embedded store does a second: bulk append, roll-over, a day's read, the poll of the newest record.
 
 Run it by hand: ``python benchmarks/bench_store.py [--hours 24] [--markets 20]``.
 """
@@ -8,13 +8,16 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from squeezeflow_plugin.market import Bar, ClosingRecord
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
+from squeezeflow_plugin.store.layout import partition_dir
+from squeezeflow_plugin.store.rolling import StoreKeeper
 
 T0 = 1_723_161_600
 
@@ -22,14 +25,22 @@ T0 = 1_723_161_600
 def make_records(seconds: int, names: tuple[str, ...]) -> list[ClosingRecord]:
     """A random walk with every second of every market filled (the worst case) and a revision each minute."""
     rng = np.random.default_rng(7)
-    price = 60_000 * np.exp(np.cumsum(rng.normal(0, 1e-5, seconds)))
-    volumes = rng.lognormal(8, 2, (seconds, 2))
+    walk = np.cumsum(rng.normal(0, 1e-5, (seconds + 1, len(names))), axis=0)
+    price = np.round(60_000 * np.exp(walk + rng.normal(0, 1, len(names))), 2)
+    opened, closed = price[:-1], price[1:]
+    wicks = np.round(rng.exponential(0.3, (2, *closed.shape)) * rng.integers(0, 2, (2, *closed.shape)), 2)
+    high = np.round(np.maximum(opened, closed) + wicks[0], 2)
+    low = np.round(np.minimum(opened, closed) - wicks[1], 2)
+    # A sum of price x size of some trades: as many digits as float64 has.
+    buys, sells = closed * np.round(rng.lognormal(-2, 2, (2, *closed.shape)), 5) * 1.000_01
+    counts = rng.poisson(4, (2, *closed.shape)) + 1
+    columns = [each.tolist() for each in (opened, high, low, closed, buys, sells, *counts)]
     records = []
     for i in range(seconds):
-        second, p = T0 + i, float(price[i])
-        vbuy, vsell = (float(volume) for volume in volumes[i])
-        bars = tuple(Bar(name, second, p, p, p, p, vbuy, vsell, 5, 7, 0.0, 0.0) for name in names)
-        late = Bar(names[0], second - 20, p, p, p, p, vbuy, vsell, 6, 7, 0.0, 0.0, 1)
+        second = T0 + i
+        rows = zip(*(column[i] for column in columns), strict=True)
+        bars = tuple(Bar(name, second, *row, 0.0, 0.0) for name, row in zip(names, rows, strict=True))
+        late = msgspec.structs.replace(bars[0], second=second - 20, revision=1)
         revisions = (late,) if i % 60 == 30 else ()
         records.append(ClosingRecord("main", second, second * 10**9 + 1_400_000_000, bars, revisions, names))
     return records
@@ -69,6 +80,29 @@ def batches(records: list[ClosingRecord], size: int) -> Iterator[list[ClosingRec
         yield records[at : at + size]
 
 
+def reads(reader: EmbeddedBarStore, start: int, seconds: int, names: tuple[str, ...]) -> None:
+    """Views of all and of part of the store; the best of two."""
+    stop = start + seconds
+    views: dict[str, Callable[[], int]] = {
+        "bars, all": lambda: len(reader.bars(start, stop)),
+        "bars, newest 4 h": lambda: len(reader.bars(stop - 14_400, stop)),
+        "bars, newest 5 s": lambda: len(reader.bars(stop - 5, stop)),
+        "bars, one market": lambda: len(reader.bars(start, stop, names[:1])),
+        "bars, one market, an hour at noon": lambda: len(
+            reader.bars(stop - 43_200, stop - 39_600, names[:1])
+        ),
+        "coverage, seconds": lambda: sum(i.stop - i.start for i in reader.coverage(start, stop, names[:1])),
+        "records, streamed": lambda: sum(1 for _ in reader.records(start, stop)),
+    }
+    for what, view in views.items():
+        took = []
+        for _ in range(2):
+            started = time.perf_counter()
+            count = view()
+            took.append(time.perf_counter() - started)
+        print(f"{what + f', {count:,}':<40} {min(took):8.3f} s {count / min(took):14,.0f} /s")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -88,20 +122,27 @@ def main() -> None:
             store.append(batch)
         timed(f"append {bars:,} bars", bars, started)
         print(f"{'bytes a bar':<40} {path.stat().st_size / bars:8.1f}")
+        print("-- all in SQLite")
         reader = EmbeddedBarStore(path, readonly=True)
-        for what, span in (("all", seconds), ("4 h", 14_400), ("5 s", 5)):
-            for _ in range(2):
-                started = time.perf_counter()
-                count = len(reader.bars(T0 + seconds - span, T0 + seconds))
-            timed(f"bars, {what}, {count:,} rows", count, started)
+        reads(reader, T0, seconds, names)
+        print("-- all but the newest 75 minutes in partitions")
+        keeper = StoreKeeper(path)
         started = time.perf_counter()
-        reader.bars(T0, T0 + seconds, names[:1])
-        timed("bars of one market, all seconds", seconds, started)
-        started = time.perf_counter()
-        reader.coverage(T0, T0 + seconds)
-        timed("coverage, all seconds", seconds, started)
+        rolled = keeper.roll_over(T0 + seconds - 4500)
+        timed(f"roll-over into {rolled.partitions} partitions", rolled.bars, started)
+        size = sum(file.stat().st_size for file in partition_dir(path).iterdir())
+        print(f"{'bytes a bar in partitions':<40} {size / rolled.bars:8.1f}")
+        reads(reader, T0, seconds, names)
         polls = poll_times_ms(path, store, tail)
         print(f"{'poll of the newest record, ms p50 p99':<40} {_percentiles(polls)}")
+        print("-- the day made one partition, everything in it")
+        started = time.perf_counter()
+        rolled = keeper.roll_over(T0 + max(seconds, 86_400) + 86_400)
+        timed(f"compaction into {rolled.partitions} partitions", rolled.bars, started)
+        size = sum(file.stat().st_size for file in partition_dir(path).iterdir())
+        print(f"{'bytes a bar in partitions':<40} {size / rolled.bars:8.1f}")
+        reads(reader, T0, seconds, names)
+        keeper.close()
         store.close()
         reader.close()
 

@@ -79,6 +79,10 @@ class Catalogue:
             self._add_state(state)
         return number
 
+    def state_id(self, state: CoverageState) -> int:
+        """The number of a coverage state that is there; KeyError for another one."""
+        return self._state_ids[state]
+
     def _add_market(self, name: str) -> None:
         self.market_ids[name] = len(self.market_names)
         self.market_names.append(name)

@@ -1,67 +1,57 @@
-"""The bar store in one SQLite file: one writer process, any readers at the same time, no server.
+"""The bar store in a directory: SQLite for the newest hours, Parquet partitions for closed ones, no server.
 
-Rows are clustered by *position* = record second x 1024 + collector number, so what one record carried is
-one row, what a span of records carried is one range, and a view as known at record k reads no further than k.
-A bar lies in its own second's record or, as a revision, in a later one; the largest lag ever met is kept, so
-a view of ``[start, stop)`` reads the records of ``[start, stop + largest lag)``.
+One writer process, any readers at the same time. A bar lies in its own second's record or, as a revision, in
+a later one; the largest lag ever met is kept, so a view of ``[start, stop)`` reads the records of
+``[start, stop + largest lag)`` and a view as known at record k reads no further than k.
 
-Every read is a short transaction over at most ``_PAGE_SECONDS`` seconds: a long one would keep the
-write-ahead log from being folded back. Records never change once written, so pages read one after the other
-join without a seam.
+Every read is a row of pages. A page is one short transaction that sees the rows in SQLite and the list of
+partitions of the same moment; a long one would keep the write-ahead log from being folded back. Records never
+change once written, and a record that is in both places is the same in both, so pages read one after the
+other join without a seam while ``rolling`` moves rows from one to the other.
 """
 
 from __future__ import annotations
 
 import sqlite3
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
-from squeezeflow_plugin.errors import StoreConflictError, StoreCorruptError, StoreError
+from squeezeflow_plugin.errors import StoreCorruptError, StoreError
 from squeezeflow_plugin.market import Bar, ClosingRecord, Instrument, Interval
 from squeezeflow_plugin.store import packing
-from squeezeflow_plugin.store.catalogue import COLLECTOR_BITS, DDL, Catalogue
+from squeezeflow_plugin.store.appending import Append, Written
+from squeezeflow_plugin.store.catalogue import COLLECTOR_BITS, Catalogue
 from squeezeflow_plugin.store.contract import BarColumns
 from squeezeflow_plugin.store.intervals import merge_intervals
-from squeezeflow_plugin.store.sqlite import Schema, open_reader, open_writer, transaction, typed_errors
-from squeezeflow_plugin.store.validation import check_record
-
-_SCHEMA = Schema(
-    what="bar store",
-    application_id=0x53464C42,  # "SFLB"
-    version=1,
-    ddl=(
-        *DDL,
-        """CREATE TABLE closings (
-            position INTEGER PRIMARY KEY, closed_ns INTEGER NOT NULL, coverage INTEGER NOT NULL, repaired BLOB
-        )""",
-        # Apart from the closings, so that coverage is read without the bars; no row where there are none.
-        "CREATE TABLE bars (position INTEGER PRIMARY KEY, checksum INTEGER NOT NULL, packed BLOB NOT NULL)",
-        "CREATE INDEX repairs ON closings (position) WHERE repaired IS NOT NULL",
-        "CREATE TABLE instruments (market TEXT PRIMARY KEY, description BLOB NOT NULL) WITHOUT ROWID",
-        "CREATE TABLE limits (largest_lag INTEGER NOT NULL)",
-        "INSERT INTO limits VALUES (0)",
-    ),
+from squeezeflow_plugin.store.layout import (
+    COLLECTOR_MASK,
+    HIGHEST,
+    HOUR,
+    SCHEMA,
+    Partition,
+    partition_dir,
+    position,
 )
-_FIRST = {
-    "closings": "SELECT MIN(position) FROM closings WHERE position >= ?",
-    "bars": "SELECT MIN(position) FROM bars WHERE position >= ?",
-}
-_PAGE_SECONDS = 4096
-_BATCH_RECORDS = 4096
-_LOWEST, _HIGHEST = -(2**52), 2**52  # seconds whose position fits SQLite's 64 bits
-_COLLECTOR_MASK = (1 << COLLECTOR_BITS) - 1
+from squeezeflow_plugin.store.paging import BARS, CLOSINGS, COVERAGE, Query, read_page
+from squeezeflow_plugin.store.partition import Closings, rank_of
+from squeezeflow_plugin.store.partition_reader import PartitionReader
+from squeezeflow_plugin.store.sqlite import open_reader, open_writer, transaction, typed_errors
 
-_Written = tuple[int, int, int, bytes | None, int | None, bytes | None]
+_REPAIRS = (
+    "SELECT position, repaired FROM closings WHERE repaired IS NOT NULL AND position >= ?1 AND position < ?2"
+    " UNION SELECT position, repaired FROM rolled_repairs WHERE position >= ?1 AND position < ?2"
+)
+_Rolled = TypeVar("_Rolled")
 
 
 class EmbeddedBarStore:
-    """Keeps the ``BarStore`` contract in the SQLite file at ``path``.
+    """Keeps the ``BarStore`` contract in the SQLite file at ``path`` and the partitions beside it.
 
     With ``readonly`` nothing is ever written; a file that does not exist yet is an empty store, looked for
     again at each call. Raises StoreCorruptError, which names the path, for a file that is damaged, of another
@@ -74,21 +64,23 @@ class EmbeddedBarStore:
         self._readonly = readonly
         self._busy_timeout_s = busy_timeout_s
         self._catalogue = Catalogue()
+        self._partitions = PartitionReader(partition_dir(self._path))
+        self._rolled: tuple[str, int, dict[int, ClosingRecord]] = ("", 0, {})
         self._data_version: int | None = None
         self._connection: sqlite3.Connection | None = None
         if not readonly:
-            self._connection = open_writer(self._path, _SCHEMA, busy_timeout_s)
+            self._connection = open_writer(self._path, SCHEMA, busy_timeout_s)
 
     def append(self, records: Iterable[ClosingRecord]) -> None:
         """As the contract says; one transaction for the whole call."""
         if self._readonly or self._connection is None:
             raise StoreError(f"bar store {self._path} is not open for writing; nothing was stored")
-        with typed_errors(self._path, _SCHEMA.what):
+        with typed_errors(self._path, SCHEMA.what):
             kept = False
             try:
                 with transaction(self._connection):
                     self._load_names()
-                    _Append(self._connection, self._catalogue, self._path).run(records)
+                    Append(self._connection, self._catalogue, self._path, self._rolled_hour).run(records)
                 kept = True
             finally:
                 if not kept:  # names given in the transaction that was rolled back are void
@@ -104,14 +96,11 @@ class EmbeddedBarStore:
     ) -> Iterator[ClosingRecord]:
         """As the contract says; a page of the span is read at a time."""
         wanted = None if collectors is None else frozenset(collectors)
-        sql = (
-            "SELECT c.position, c.closed_ns, c.coverage, c.repaired, b.checksum, b.packed FROM closings c"
-            " LEFT JOIN bars b ON b.position = c.position WHERE c.position >= ? AND c.position < ?"
-        )
-        for page in self._pages(sql, "closings", start, stop):
-            found = [self._record(row) for row in page]
-            found.sort(key=lambda record: (record.second, record.collector))
-            for record in found:
+        for rows, rolled in self._pages(CLOSINGS, start, stop, self._rolled_records):
+            by_position = rolled or {}
+            for row in rows:
+                by_position[row[0]] = self._record(row)
+            for record in sorted(by_position.values(), key=lambda record: (record.second, record.collector)):
                 if wanted is None or record.collector in wanted:
                     yield record
 
@@ -128,31 +117,18 @@ class EmbeddedBarStore:
         if known_at is not None:
             known_stop = min(known_stop, known_at + 1)
         wanted = None if markets is None else frozenset(markets)
-        sql = "SELECT position, checksum, packed FROM bars WHERE position >= ? AND position < ?"
         parts = []
-        for page in self._pages(sql, "bars", start, known_stop):
-            self._check_blobs(page)
-            position = np.array([row[0] for row in page], dtype=np.int64)
-            ids = None
-            if wanted is not None:
-                ids = np.array(
-                    [number for name, number in self._catalogue.market_ids.items() if name in wanted],
-                    dtype=np.int32,
-                )
-            parts.append(
-                packing.select(
-                    [row[2] for row in page],
-                    position >> COLLECTOR_BITS,
-                    position & _COLLECTOR_MASK,
-                    start,
-                    stop,
-                    ids,
-                )
-            )
-        collector_names = self._catalogue.collector_names
-        rank = np.argsort(np.argsort(np.array(collector_names, dtype=np.str_), kind="stable"), kind="stable")
+        read = self._rolled_bars(wanted)
+        for rows, rolled in self._pages(BARS, start, known_stop, read):
+            if rows:
+                parts.append(self._unpacked(rows, start, stop, wanted))
+            if rolled:
+                inside = (rolled.second >= start) & (rolled.second < stop)
+                parts.append(rolled if inside.all() else rolled.take(inside))
         try:
-            return packing.latest(parts, self._catalogue.market_names, rank)
+            return packing.latest(
+                parts, self._catalogue.market_names, rank_of(self._catalogue.collector_names)
+            )
         except IndexError as error:
             raise self._corrupt("a bar refers to a market that is not there") from error
 
@@ -165,18 +141,17 @@ class EmbeddedBarStore:
     ) -> tuple[Interval, ...]:
         """As the contract says."""
         wanted = None if markets is None else frozenset(markets)
-        known_stop = _HIGHEST if known_at is None else known_at + 1
+        known_stop = HIGHEST if known_at is None else known_at + 1
         spans: list[Interval] = []
-        sql = "SELECT position, coverage FROM closings WHERE position >= ? AND position < ?"
-        for page in self._pages(sql, "closings", start, min(stop, known_stop)):
-            spans += merge_intervals(self._covered(page), start, stop)
-        repairs = self._select(
-            "SELECT position, repaired FROM closings"
-            " WHERE repaired IS NOT NULL AND position >= ? AND position < ?",
-            (_position(start), _position(known_stop)),
-        )
-        for position, repaired in repairs:
-            spans += self._repaired(position, repaired)
+        for rows, rolled in self._pages(COVERAGE, start, min(stop, known_stop), self._rolled_closings):
+            positions, states = np.array(rows, dtype=np.int64).reshape(-1, 2).T
+            if rolled is not None:
+                positions = np.concatenate([positions, rolled.position])
+                states = np.concatenate([states, rolled.state])
+            spans += merge_intervals(self._covered(positions, states), start, stop)
+        repairs = self._select(_REPAIRS, (position(start), position(known_stop)))
+        for place, repaired in repairs:
+            spans += self._repaired(place, repaired)
         kept = (span for span in spans if wanted is None or span.market in wanted)
         return merge_intervals(kept, start, stop)
 
@@ -186,7 +161,7 @@ class EmbeddedBarStore:
 
     def span(self) -> tuple[int, int] | None:
         """As the contract says."""
-        rows = self._select("SELECT MIN(first), MAX(last) + 1 FROM collectors")
+        rows = self._select("SELECT MIN(first), MAX(last) + 1 FROM collectors WHERE first <= last")
         return (rows[0][0], rows[0][1]) if rows and rows[0][0] is not None else None
 
     def put_instruments(self, instruments: Iterable[Instrument]) -> None:
@@ -194,7 +169,7 @@ class EmbeddedBarStore:
         if self._readonly or self._connection is None:
             raise StoreError(f"bar store {self._path} is not open for writing; nothing was stored")
         rows = [(instrument.market, msgspec.json.encode(instrument)) for instrument in instruments]
-        with typed_errors(self._path, _SCHEMA.what), transaction(self._connection):
+        with typed_errors(self._path, SCHEMA.what), transaction(self._connection):
             self._connection.executemany("INSERT OR REPLACE INTO instruments VALUES (?, ?)", rows)
 
     def instruments(self) -> tuple[Instrument, ...]:
@@ -213,7 +188,7 @@ class EmbeddedBarStore:
 
     def _open(self) -> sqlite3.Connection | None:
         if self._connection is None and self._readonly:
-            self._connection = open_reader(self._path, _SCHEMA, self._busy_timeout_s)
+            self._connection = open_reader(self._path, SCHEMA, self._busy_timeout_s)
         return self._connection
 
     def _select(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
@@ -221,23 +196,87 @@ class EmbeddedBarStore:
         connection = self._open()
         if connection is None:
             return []
-        with typed_errors(self._path, _SCHEMA.what):
+        with typed_errors(self._path, SCHEMA.what):
             return connection.execute(sql, parameters).fetchall()
 
-    def _pages(self, sql: str, table: str, start: int, stop: int) -> Iterator[list[Any]]:
-        """The rows of the seconds ``[start, stop)``, whole seconds a page; empty stretches are skipped."""
-        stop = min(stop, _HIGHEST)
-        while start < stop:
-            first = self._select(_FIRST[table], (_position(start),))
-            if not first or first[0][0] is None:
+    def _pages(
+        self, query: Query, start: int, stop: int, read: Callable[[str, int, int], _Rolled]
+    ) -> Iterator[tuple[list[Any], _Rolled | None]]:
+        """The rows in SQLite of the seconds ``[start, stop)``, whole seconds a page, and beside them what
+        ``read`` finds of the same seconds in a partition; empty stretches are skipped.
+        """
+        missing = None
+        while start < stop and (connection := self._open()) is not None:
+            with typed_errors(self._path, SCHEMA.what):
+                page = read_page(connection, query, start, stop)
+            if page is None:
                 return
-            start = first[0][0] >> COLLECTOR_BITS
-            page_stop = min(start + _PAGE_SECONDS, stop)
-            page = self._select(f"{sql} ORDER BY 1", (_position(start), _position(page_stop)))
-            if page:
-                self._load_names()
-                yield page
-            start = page_stop
+            self._load_names()
+            rolled = None
+            start = page.start
+            if page.partition is not None:
+                try:
+                    rolled = read(page.partition.name, page.start, page.stop)
+                except FileNotFoundError as error:
+                    if page.partition.name == missing:
+                        raise self._corrupt(f"its partition {page.partition.name} is not there") from error
+                    missing = page.partition.name  # another one may have replaced it since: look again
+                    continue
+            yield page.rows, rolled
+            start = page.stop
+
+    def _rolled_closings(self, name: str, start: int, stop: int) -> Closings:
+        return self._partitions.closings(name, start, stop, self._catalogue)
+
+    def _rolled_bars(self, markets: frozenset[str] | None) -> Callable[[str, int, int], packing.Rows]:
+        return lambda name, start, stop: self._partitions.bars(name, start, stop, self._catalogue, markets)
+
+    def _rolled_records(self, name: str, start: int, stop: int) -> dict[int, ClosingRecord]:
+        """The records of a partition by position."""
+        closings = self._rolled_closings(name, start, stop)
+        rows = self._partitions.bars(name, start, stop, self._catalogue, placed=True)
+        at = rows.known << COLLECTOR_BITS | rows.collector
+        order = np.lexsort((rows.place, at))
+        rows, at = rows.take(order), at[order]
+        bars = rows.bars(self._catalogue.market_names)
+        revised = np.append(0, np.cumsum(rows.second < rows.known))
+        first, last = np.searchsorted(at, closings.position), np.searchsorted(at, closings.position, "right")
+        cut = last - (revised[last] - revised[first])
+        columns = (
+            each.tolist()
+            for each in (closings.position, closings.closed_ns, closings.state, first, cut, last)
+        )
+        found = {}
+        for (place, closed_ns, state, a, b, c), repaired in zip(
+            zip(*columns, strict=True), closings.repaired, strict=True
+        ):
+            head = (place, closed_ns, state, repaired)
+            found[place] = self._closing(head, tuple(bars[a:b]), tuple(bars[b:c]))
+        return found
+
+    def _rolled_hour(self, partition: Partition, second: int) -> dict[int, ClosingRecord]:
+        """The records of a partition's hour; the last one asked for is remembered."""
+        hour = second // HOUR
+        if self._rolled[:2] != (partition.name, hour):
+            try:
+                records = self._rolled_records(partition.name, hour * HOUR, (hour + 1) * HOUR)
+            except FileNotFoundError as error:
+                raise self._corrupt(f"its partition {partition.name} is not there") from error
+            self._rolled = (partition.name, hour, records)
+        return self._rolled[2]
+
+    def _unpacked(
+        self, rows: Sequence[tuple[int, int, bytes]], start: int, stop: int, markets: frozenset[str] | None
+    ) -> packing.Rows:
+        """The wanted bars of rows of SQLite."""
+        self._check_blobs(rows)
+        places = np.array([row[0] for row in rows], dtype=np.int64)
+        ids = None
+        if markets is not None:
+            known = self._catalogue.market_ids.items()
+            ids = np.array([number for name, number in known if name in markets], dtype=np.int32)
+        second, collector = places >> COLLECTOR_BITS, places & COLLECTOR_MASK
+        return packing.select([row[2] for row in rows], second, collector, start, stop, ids)
 
     def _load_names(self) -> None:
         """Bring the catalogue up to date where another connection has written since.
@@ -247,7 +286,7 @@ class EmbeddedBarStore:
         connection = self._open()
         if connection is None:
             return
-        with typed_errors(self._path, _SCHEMA.what):
+        with typed_errors(self._path, SCHEMA.what):
             version = connection.execute("PRAGMA data_version").fetchone()[0]
             if version != self._data_version:
                 try:
@@ -256,42 +295,51 @@ class EmbeddedBarStore:
                     raise self._corrupt(f"a coverage state cannot be read: {error}") from error
                 self._data_version = version
 
-    def _check_blobs(self, page: Sequence[tuple[int, int, bytes]]) -> None:
-        for position, checksum, packed in page:
+    def _check_blobs(self, rows: Iterable[tuple[int, int, bytes]]) -> None:
+        for place, checksum, packed in rows:
             if not packing.is_intact(packed, checksum):
-                raise self._corrupt(f"the bars of record {position >> COLLECTOR_BITS} fail their checksum")
+                raise self._corrupt(f"the bars of record {place >> COLLECTOR_BITS} fail their checksum")
 
-    def _record(self, row: _Written) -> ClosingRecord:
-        position, closed_ns, state, repaired, checksum, packed = row
-        second = position >> COLLECTOR_BITS
+    def _record(self, row: Written) -> ClosingRecord:
+        place, _, _, _, checksum, packed = row
         bars: tuple[Bar, ...] = ()
         revisions: tuple[Bar, ...] = ()
         if packed is not None and checksum is not None:
-            self._check_blobs([(position, checksum, packed)])
+            second = place >> COLLECTOR_BITS
+            self._check_blobs([(place, checksum, packed)])
+            try:
+                bars, revisions = packing.unpack(packed, second, self._catalogue.market_names)
+            except IndexError as error:
+                raise self._corrupt(f"record {second} refers to a market that is not there") from error
+        return self._closing(row[:4], bars, revisions)
+
+    def _closing(
+        self, row: tuple[int, int, int, bytes | None], bars: tuple[Bar, ...], revisions: tuple[Bar, ...]
+    ) -> ClosingRecord:
+        place, closed_ns, state, repaired = row
+        second = place >> COLLECTOR_BITS
         try:
             covered, uncovered = self._catalogue.states[state]
-            collector = self._catalogue.collector_names[position & _COLLECTOR_MASK]
-            if packed is not None:
-                bars, revisions = packing.unpack(packed, second, self._catalogue.market_names)
+            collector = self._catalogue.collector_names[place & COLLECTOR_MASK]
         except IndexError as error:
             raise self._corrupt(f"record {second} refers to a name that is not there") from error
-        spans = () if repaired is None else self._repaired(position, repaired)
+        spans = () if repaired is None else self._repaired(place, repaired)
         return ClosingRecord(collector, second, closed_ns, bars, revisions, covered, uncovered, spans)
 
-    def _repaired(self, position: int, repaired: bytes) -> tuple[Interval, ...]:
+    def _repaired(self, place: int, repaired: bytes) -> tuple[Interval, ...]:
         try:
             return msgspec.msgpack.decode(repaired, type=tuple[Interval, ...])
         except msgspec.MsgspecError as error:
             raise self._corrupt(
-                f"the repaired spans of record {position >> COLLECTOR_BITS} cannot be read"
+                f"the repaired spans of record {place >> COLLECTOR_BITS} cannot be read"
             ) from error
 
-    def _covered(self, page: Sequence[tuple[int, int]]) -> Iterator[Interval]:
-        """The covered seconds of the page's closings, one interval for each run of equal coverage."""
-        table = np.array(page, dtype=np.int64).reshape(-1, 2)
-        for collector in np.unique(table[:, 0] & _COLLECTOR_MASK):
-            mine = table[(table[:, 0] & _COLLECTOR_MASK) == collector]
-            second, state = mine[:, 0] >> COLLECTOR_BITS, mine[:, 1]
+    def _covered(self, positions: npt.NDArray[np.int64], states: npt.NDArray[np.int64]) -> Iterator[Interval]:
+        """The covered seconds of closings, one interval for each run of equal coverage."""
+        collectors = positions & COLLECTOR_MASK
+        for collector in np.unique(collectors):
+            mine = collectors == collector
+            second, state = positions[mine] >> COLLECTOR_BITS, states[mine]
             breaks = np.flatnonzero((np.diff(second) != 1) | (np.diff(state) != 0)) + 1
             for first, last in pairwise([0, *breaks.tolist(), len(second)]):
                 for market in self._catalogue.states[int(state[first])][0]:
@@ -299,98 +347,3 @@ class EmbeddedBarStore:
 
     def _corrupt(self, what: str) -> StoreCorruptError:
         return StoreCorruptError(f"bar store {self._path}: {what}; it is left as it is")
-
-
-class _Append:
-    """One call of append inside its transaction."""
-
-    def __init__(self, connection: sqlite3.Connection, catalogue: Catalogue, path: Path) -> None:
-        self._connection = connection
-        self._catalogue = catalogue
-        self._path = path
-        self._pending: list[_Written] = []
-        self._first: dict[int, int] = {}
-        self._last: dict[int, int] = {}
-        self._largest_lag = 0
-
-    def run(self, records: Iterable[ClosingRecord]) -> None:
-        for record in records:
-            check_record(record)
-            collector = self._collector(record)
-            written = self._encode(record, collector)
-            # A later second than the collector's last is new; only an earlier one can be there already.
-            if record.second > self._last[collector] or not self._is_stored(record, written):
-                self._pending.append(written)
-                self._first[collector] = min(self._first[collector], record.second)
-                self._last[collector] = max(self._last[collector], record.second)
-                if record.revisions:
-                    oldest = min(bar.second for bar in record.revisions)
-                    self._largest_lag = max(self._largest_lag, record.second - oldest)
-            if len(self._pending) >= _BATCH_RECORDS:
-                self._flush()
-        self._flush()
-        for collector in self._last:
-            self._connection.execute(
-                "UPDATE collectors SET first = ?, last = ? WHERE id = ?",
-                (self._first[collector], self._last[collector], collector),
-            )
-        self._connection.execute(
-            "UPDATE limits SET largest_lag = ?1 WHERE largest_lag < ?1", (self._largest_lag,)
-        )
-
-    def _collector(self, record: ClosingRecord) -> int:
-        collector = self._catalogue.intern_collector(self._connection, record.collector, record.second)
-        if collector not in self._last:
-            self._first[collector], self._last[collector] = self._connection.execute(
-                "SELECT first, last FROM collectors WHERE id = ?", (collector,)
-            ).fetchone()
-        return collector
-
-    def _encode(self, record: ClosingRecord, collector: int) -> _Written:
-        for bar in record.bars + record.revisions:
-            if bar.market not in self._catalogue.market_ids:
-                self._catalogue.intern_market(self._connection, bar.market)
-        if not _LOWEST <= record.second < _HIGHEST:
-            raise StoreError(
-                f"second {record.second} is outside what {self._path} can hold; nothing was stored"
-            )
-        state = self._catalogue.intern_state(self._connection, (record.covered, record.uncovered))
-        packed = packing.pack(record, self._catalogue.market_ids)
-        return (
-            record.second << COLLECTOR_BITS | collector,
-            record.closed_ns,
-            state,
-            msgspec.msgpack.encode(record.repaired) if record.repaired else None,
-            zlib.crc32(packed) if packed else None,
-            packed or None,
-        )
-
-    def _is_stored(self, record: ClosingRecord, written: _Written) -> bool:
-        self._flush()
-        stored = self._connection.execute(
-            "SELECT c.position, c.closed_ns, c.coverage, c.repaired, b.checksum, b.packed FROM closings c"
-            " LEFT JOIN bars b ON b.position = c.position WHERE c.position = ?",
-            (written[0],),
-        ).fetchone()
-        if stored is None:
-            return False
-        if stored != written:
-            raise StoreConflictError(
-                f"bar store {self._path}: collector {record.collector!r} has closed second {record.second}"
-                " with another record; the stored one stays, nothing of this call was kept"
-            )
-        return True
-
-    def _flush(self) -> None:
-        self._connection.executemany(
-            "INSERT INTO closings VALUES (?, ?, ?, ?)", [row[:4] for row in self._pending]
-        )
-        self._connection.executemany(
-            "INSERT INTO bars VALUES (?, ?, ?)",
-            [(row[0], row[4], row[5]) for row in self._pending if row[5] is not None],
-        )
-        self._pending.clear()
-
-
-def _position(second: int) -> int:
-    return max(_LOWEST, min(second, _HIGHEST)) << COLLECTOR_BITS

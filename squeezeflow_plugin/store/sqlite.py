@@ -9,10 +9,11 @@ transaction, so a reader sees either no schema (it then says "absent") or all of
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
 
 from squeezeflow_plugin.errors import StoreCorruptError, StoreError
@@ -27,12 +28,16 @@ _PAGE_BYTES = 16_384
 
 @dataclass(frozen=True)
 class Schema:
-    """A kind of file: ``what`` names it, ``application_id`` and ``version`` mark it, ``ddl`` makes it."""
+    """A kind of file: ``what`` names it, ``application_id`` and ``version`` mark it, ``ddl`` makes it.
+
+    ``upgrades`` by older version: what makes the next version of it, done by the next writer.
+    """
 
     what: str
     application_id: int
     version: int
     ddl: tuple[str, ...]
+    upgrades: Mapping[int, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @contextmanager
@@ -76,6 +81,7 @@ def open_writer(path: Path, schema: Schema, busy_timeout_s: float) -> sqlite3.Co
     with typed_errors(path, schema.what), ExitStack() as on_failure:
         connection = _connect(path, "rwc", busy_timeout_s)
         on_failure.callback(connection.close)
+        _upgrade(connection, schema)
         if not _is_ready(connection, path, schema):
             connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
             connection.execute("PRAGMA journal_mode=WAL")
@@ -110,8 +116,7 @@ def _connect(path: Path, mode: str, busy_timeout_s: float) -> sqlite3.Connection
 
 def _is_ready(connection: sqlite3.Connection, path: Path, schema: Schema) -> bool:
     """True for a file of this schema, False for an empty one; anything else raises StoreCorruptError."""
-    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    application_id, version = _mark(connection)
     if (application_id, version) == (schema.application_id, schema.version):
         return True
     objects = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
@@ -126,6 +131,22 @@ def _is_ready(connection: sqlite3.Connection, path: Path, schema: Schema) -> boo
         f"{schema.what} {path} has schema version {version}, this program reads version {schema.version};"
         " it is left as it is"
     )
+
+
+def _upgrade(connection: sqlite3.Connection, schema: Schema) -> None:
+    """Bring an older file of this schema up to date, one version a transaction."""
+    while (mark := _mark(connection))[0] == schema.application_id and mark[1] in schema.upgrades:
+        with transaction(connection):
+            if _mark(connection) == mark:  # else another process was faster
+                for statement in schema.upgrades[mark[1]]:
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version={mark[1] + 1}")
+
+
+def _mark(connection: sqlite3.Connection) -> tuple[int, int]:
+    """The file's application id and schema version."""
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    return application_id, connection.execute("PRAGMA user_version").fetchone()[0]
 
 
 def _create(connection: sqlite3.Connection, path: Path, schema: Schema) -> None:

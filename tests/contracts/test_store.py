@@ -20,6 +20,7 @@ from squeezeflow_plugin.store.influx import InfluxBarStore
 from squeezeflow_plugin.store.influx_client import InfluxServer
 from squeezeflow_plugin.store.influx_setup import set_up_policies
 from squeezeflow_plugin.store.memory import MemoryBarStore
+from squeezeflow_plugin.store.rolling import Periods, StoreKeeper
 from tests.influx_server import InfluxDaemon
 
 MARKETS = ("BINANCE:btcusdt", "BINANCE_FUTURES:btcusdt", "BINANCE:ethusdt", "BINANCE:btcfdusd")
@@ -29,7 +30,26 @@ SPAN = 12
 StoreMaker = Callable[[], BarStore]
 
 
-@pytest.fixture(params=["memory", "embedded", "influx"])
+class RollingStore(EmbeddedBarStore):
+    """The embedded store with a keeper that moves rows into partitions seconds after they came."""
+
+    def __init__(self, path: Path, kept_s: int) -> None:
+        super().__init__(path)
+        self._kept_s = kept_s
+        self._keeper = StoreKeeper(path, Periods(block_s=5, day_s=20))
+
+    def append(self, records: Iterable[ClosingRecord]) -> None:
+        super().append(records)
+        span = self.span()
+        if span is not None:
+            self._keeper.roll_over(span[1] - self._kept_s)
+
+    def close(self) -> None:
+        self._keeper.close()
+        super().close()
+
+
+@pytest.fixture(params=["memory", "embedded", "rolling", "rolled", "influx"])
 def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreMaker]:
     made: list[BarStore] = []
     daemon = request.getfixturevalue("influx") if request.param == "influx" else None
@@ -39,6 +59,10 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store
             made.append(new_influx_store(daemon))
         elif request.param == "memory":
             made.append(MemoryBarStore())
+        elif request.param.startswith("roll"):
+            # "rolled" leaves nothing in SQLite: seconds that are not over are rolled, again and again.
+            kept_s = 3 if request.param == "rolling" else -99
+            made.append(RollingStore(tmp_path / f"{len(made)}.sqlite", kept_s))
         else:
             made.append(EmbeddedBarStore(tmp_path / f"{len(made)}.sqlite"))
         return made[-1]
