@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,18 @@ from squeezeflow_plugin.strategy.session import Fill, OpenTrade, Session, wait_f
 log = logging.getLogger(__name__)
 
 
+class Decider(Protocol):
+    """Who answers for the decided seconds: the live session, or a backtest's own decisions."""
+
+    def confirm(self, pair: str, tag: EnterTag, direction: int) -> str:
+        """Why the order for this entry must not go out now, empty where it may."""
+        ...
+
+    def exit_name(self, pair: str, trade_id: int) -> str | None:
+        """The exit that is decided for an open trade by now, None where none is."""
+        ...
+
+
 class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships no types
     """Trades the score of one-second spot and perpetual flow; ``user_data/strategies`` subclasses it."""
 
@@ -62,6 +74,7 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
         super().__init__(config)
         self.can_short = config.get("trading_mode", TradingMode.SPOT) == TradingMode.FUTURES
         self._session: Session | None = None
+        self._decider: Decider | None = None
         self._settings: Settings | None = None
 
     def version(self) -> str:
@@ -71,13 +84,18 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
         """The clock the bot lives by; a rehearsal overrides it."""
         return SystemClock()
 
+    def decide_by(self, decider: Decider, settings: Settings) -> None:
+        """Take entries and exits from ``decider``: a backtest says so before it starts the strategy."""
+        self._decider, self._settings = decider, settings
+
     def bot_start(self, **_kwargs: Any) -> None:
         """Open the store, read the timelines and put our candles under FreqTrade; in dry-run and live only.
 
         Raises a SqueezeFlowError, which stops the bot's start, where anything is missing.
         """
         if self.dp.runmode not in dataprovider.LIVE_MODES:
-            log.info("run mode %s: seconds are scored in dry-run and live only", self.dp.runmode.value)
+            if self._decider is None:
+                log.info("run mode %s: seconds are scored in dry-run and live only", self.dp.runmode.value)
             return
         dataprovider.check_version()
         settings = load(self.config.get("squeezeflow"))
@@ -95,12 +113,12 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
         session = Session(store, decisions, settings, markets, clock, fast_path)
         session.start(self._open_trades())
         dataprovider.install(self.dp, session)
-        self._session, self._settings = session, settings
+        self._session, self._decider, self._settings = session, session, settings
 
     def ft_bot_cleanup(self) -> None:
         if self._session is not None:
             self._session.close()
-            self._session = None
+            self._session = self._decider = None
         super().ft_bot_cleanup()
 
     def bot_loop_start(self, current_time: datetime, **_kwargs: Any) -> None:  # noqa: ARG002 - FreqTrade's signature
@@ -166,7 +184,7 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
         **_kwargs: Any,
     ) -> str | None:
         """The name of the exit that was decided for the trade, None as long as none was."""
-        return None if self._session is None else self._session.exit_name(pair, trade.id)
+        return None if self._decider is None else self._decider.exit_name(pair, trade.id)
 
     def custom_stake_amount(
         self,
@@ -221,13 +239,13 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
 
     def _refusal(self, pair: str, entry_tag: str | None, side: str) -> str:
         tag = parse_tag(entry_tag)
-        if self._session is None:
+        if self._decider is None:
             return "no second is decided in this run mode"
         if tag is None:
             return "it is no entry of this strategy's"
         if _traded(pair, tag):
             return "the event was traded before"
-        return self._session.confirm(pair, tag, -1 if side == "short" else 1)
+        return self._decider.confirm(pair, tag, -1 if side == "short" else 1)
 
     def _traded_pairs(self, limit: int) -> list[str]:
         """The first ``limit`` pairs of the whitelist, and those of open trades: their exits are judged."""

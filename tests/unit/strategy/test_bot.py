@@ -37,7 +37,7 @@ def test_nothing_is_confirmed_without_a_session(tag: str | None) -> None:
 def test_a_check_that_fails_is_a_refusal(caplog: pytest.LogCaptureFixture) -> None:
     bot = strategy()
     broken: Any = object()
-    bot._session = broken
+    bot._decider = broken
     assert confirm(bot, TAG) is False
     assert "could not be checked, it is refused" in caplog.text
 
