@@ -7,7 +7,7 @@ UP_ARGS := $(if $(SECONDS),--seconds $(SECONDS) --json) $(if $(LIVE),--live) $(i
 	$(if $(SEED),--seed $(SEED)) $(if $(API_PORT),--api-port $(API_PORT)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench format constraints clean
+.PHONY: help run test servers check bench format constraints clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -29,8 +29,11 @@ $(VENV)/.dev: $(VENV)/.run
 run: $(VENV)/.run ## Simulated exchanges, collector and freqtrade trade in dry-run, until Ctrl-C
 	@$(BIN)/squeezeflow up $(UP_ARGS)
 
-test: $(VENV)/.dev ## Every test, with branch coverage; PYTEST_ARGS narrows it
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered -q $(PYTEST_ARGS)
+servers: ## See that influxd and redis-server are there for the tests to start (apt-get as root, or docker)
+	@scripts/test_servers.sh
+
+test: $(VENV)/.dev servers ## Every test, with branch coverage; PYTEST_ARGS narrows it
+	PATH="$(abspath $(BIN)):$$PATH" TEST_SERVERS=required $(BIN)/python -m pytest --cov --cov-report=term:skip-covered -q $(PYTEST_ARGS)
 
 check: $(VENV)/.dev ## Format, lint, types, import directions
 	$(BIN)/ruff format --check .

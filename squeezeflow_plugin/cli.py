@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from squeezeflow_plugin import __version__
@@ -113,6 +113,69 @@ def _parity(args: argparse.Namespace) -> int:
     return 1 if result.differences else 0
 
 
+def _check(args: argparse.Namespace) -> int:
+    from squeezeflow_plugin.checks.findings import exit_status
+    from squeezeflow_plugin.checks.system import check_system
+    from squeezeflow_plugin.clock import SystemClock
+    from squeezeflow_plugin.settings import load
+
+    findings = []
+    for finding in check_system(load(), SystemClock(), args.seconds):
+        sys.stdout.write(f"{finding}\n")
+        sys.stdout.flush()
+        findings.append(finding)
+    return exit_status(findings)
+
+
+def _monitor(args: argparse.Namespace) -> int:
+    from squeezeflow_plugin.checks.findings import exit_status
+    from squeezeflow_plugin.checks.performance import measure
+    from squeezeflow_plugin.clock import SystemClock
+    from squeezeflow_plugin.settings import load
+
+    settings, clock = load(), SystemClock()
+    while True:
+        report = measure(settings, clock, args.seconds)
+        sys.stdout.write("".join(f"{line}\n" for line in (*report.lines, *report.findings, "")))
+        sys.stdout.flush()
+        if not args.watch:
+            return exit_status(report.findings)
+
+
+def _db_setup(args: argparse.Namespace) -> int:
+    from squeezeflow_plugin.settings import load
+    from squeezeflow_plugin.store.admin import set_up_database
+
+    _write_lines(set_up_database(load(), args.shorten))
+    return 0
+
+
+def _db_show(_args: argparse.Namespace) -> int:
+    from squeezeflow_plugin.settings import load
+    from squeezeflow_plugin.store.admin import describe_database
+
+    _write_lines(describe_database(load()))
+    return 0
+
+
+def _db_verify(args: argparse.Namespace) -> int:
+    from squeezeflow_plugin.settings import load
+    from squeezeflow_plugin.store.admin import verify_database
+
+    result = verify_database(load(), *args.timerange)
+    _write_lines(result.named)
+    sys.stdout.write(
+        f"seconds {result.start} to {result.stop}: {result.records} records, {result.bars} bars and"
+        f" {result.higher_bars} higher bars compared, {result.differences} differences;"
+        f" {result.waiting} closed seconds are not shipped yet\n"
+    )
+    return 1 if result.differences else 0
+
+
+def _write_lines(lines: Iterable[str]) -> None:
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+
+
 def _timerange(text: str) -> tuple[int, int]:
     """Epoch seconds or dates (YYYYMMDD, UTC), joined by a dash; an open end takes everything.
 
@@ -192,6 +255,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     simulate.set_defaults(command=_simulate)
 
+    check = commands.add_parser("check", help="is the running system whole, part by part; status 1 where not")
+    check.add_argument("--seconds", type=_seconds, default=5, help="how long the 1 s flow is watched")
+    check.set_defaults(command=_check)
+
+    monitor = commands.add_parser("monitor", help="freshness, rates, latency and use of the running system")
+    monitor.add_argument("--seconds", type=_seconds, default=10, help="how long is measured")
+    monitor.add_argument("--watch", action="store_true", help="measure again until Ctrl-C")
+    monitor.set_defaults(command=_monitor)
+
     parse = commands.add_parser("parse", help="recorded frames (JSON lines) to one JSON trade a line")
     parse.add_argument("--exchange", required=True, help="aggr-server's name, e.g. BINANCE_FUTURES")
     parse.add_argument("file", type=Path)
@@ -219,7 +291,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     parity.add_argument("--exchange", default="binance", help="FreqTrade's name of the traded exchange")
     parity.set_defaults(command=_parity)
+    _add_db(commands)
     return parser
+
+
+def _add_db(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    db = commands.add_parser("db", help="the InfluxDB that INFLUX_* variables name: setup, show, verify")
+    verbs = db.add_subparsers(required=True, metavar="VERB")
+    setup = verbs.add_parser("setup", help="make database, retention policies and continuous queries")
+    setup.add_argument(
+        "--shorten", action="store_true", help="also shorten a retention, which deletes the older bars"
+    )
+    setup.set_defaults(command=_db_setup)
+    show = verbs.add_parser("show", help="what it holds, and where that differs from the settings")
+    show.set_defaults(command=_db_show)
+    verify = verbs.add_parser("verify", help="compare it with the embedded store; status 1 where they differ")
+    verify.add_argument(
+        "--timerange", type=_timerange, default="-", help="START-STOP, epoch seconds or YYYYMMDD"
+    )
+    verify.set_defaults(command=_db_verify)
 
 
 if __name__ == "__main__":

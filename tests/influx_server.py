@@ -79,6 +79,13 @@ class InfluxDaemon:
             self._process.wait(10)
             self._process = None
 
+    def stop(self) -> None:
+        """Let it end by itself, with everything it holds on disk."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(60)
+            self._process = None
+
     def pause(self) -> None:
         """Stall it: connections stay open, nothing is answered."""
         assert self._process is not None

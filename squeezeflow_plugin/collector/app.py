@@ -109,7 +109,10 @@ class Collector:
             self._settings, self._clock, instruments, closer, self._queue, lambda: self._snapshot(closer)
         )
         work.append(self._outlets.run())
-        await self._run_until(stop, work)
+        try:
+            await self._run_until(stop, work)
+        finally:
+            await asyncio.to_thread(self._outlets.finish)
         self._write_stats(closer)
         _LOG.info("stopped after second %s", closer.last_second)
 

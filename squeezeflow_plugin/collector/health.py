@@ -2,7 +2,7 @@
 
 ==================  ================================================================================
 ``/livez``          200 while seconds are being closed; 503 means: start it again
-``/readyz``         200 once closed seconds reach the store (and the bus, where one is used)
+``/readyz``         200 once closed seconds reach the store (and bus and InfluxDB, where these are used)
 ``/health/data/1s`` 200 while entries would be allowed on this data; 503 with the reasons otherwise
 ``/health``         the three together with the collector's counts; 503 where any of them is
 ``/metrics``        the counts for Prometheus
@@ -26,6 +26,7 @@ from squeezeflow_plugin.collector.announcing import Announcer
 from squeezeflow_plugin.collector.bot import BotState, BotWatch
 from squeezeflow_plugin.collector.metrics import Metrics
 from squeezeflow_plugin.collector.quality import Quality, QualityProbe
+from squeezeflow_plugin.collector.shipping import Shipper
 from squeezeflow_plugin.collector.stats import Stats
 from squeezeflow_plugin.errors import StoreError
 from squeezeflow_plugin.market import NS_PER_SECOND
@@ -48,6 +49,7 @@ class Sources:
     bot: BotWatch
     announcer: Announcer | None
     metrics: Metrics
+    shipper: Shipper | None = None
 
 
 class Health:
@@ -86,6 +88,9 @@ class Health:
             behind = stats.last_second - (announcer.announced or 0)
             if behind > UNANNOUNCED_S:
                 reasons.append("the bus does not take closed seconds")
+        shipper = self._sources.shipper
+        if shipper is not None and shipper.status.failure is not None:
+            reasons.append(f"InfluxDB does not take closed seconds: {shipper.status.failure}")
         return reasons
 
     async def data(self) -> tuple[list[str], dict[str, Any]]:

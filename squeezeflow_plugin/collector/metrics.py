@@ -25,6 +25,7 @@ from prometheus_client.registry import Collector as Source
 from squeezeflow_plugin.collector.announcing import Announcer
 from squeezeflow_plugin.collector.bot import BotWatch
 from squeezeflow_plugin.collector.quality import QualityProbe
+from squeezeflow_plugin.collector.shipping import Shipper, ShippingStatus
 from squeezeflow_plugin.collector.stats import Stats
 from squeezeflow_plugin.errors import StoreError
 
@@ -87,6 +88,7 @@ class StateSource(Source):
         announcer: Announcer | None,
         data_dir: Path,
         silence_limit_s: float,
+        shipper: Shipper | None = None,
     ) -> None:
         self._collector = collector
         self._stats = stats
@@ -95,6 +97,7 @@ class StateSource(Source):
         self._announcer = announcer
         self._data_dir = data_dir
         self._silence_limit_s = silence_limit_s
+        self._shipper = shipper
 
     def collect(self) -> Iterator[Metric]:
         """Everything; what cannot be read now is left out."""
@@ -129,8 +132,7 @@ class StateSource(Source):
             [],
             [((), self._silence_limit_s)],
         )
-        free = shutil.disk_usage(self._data_dir).free if self._data_dir.exists() else 0
-        yield _gauge("disk_free_bytes", "Free space where the data is kept", [], [((), free)])
+        yield from self._disk()
         if self._announcer is not None:
             yield CounterMetricFamily(
                 f"{PREFIX}bus_failures", "Times the bus took nothing", value=self._announcer.failures
@@ -138,6 +140,8 @@ class StateSource(Source):
             yield _gauge(
                 "bus_sequence", "Newest announced second", [], [((), self._announcer.announced or 0)]
             )
+        if self._shipper is not None:
+            yield from _shipping(self._shipper.status)
         try:
             yield from [*self._data(), *self._decisions(stats)]
         except StoreError:
@@ -145,10 +149,26 @@ class StateSource(Source):
         else:
             yield _gauge("store_readable", "Whether the store could be read", [], [((), 1)])
 
+    def _disk(self) -> Iterator[Metric]:
+        if not self._data_dir.exists():
+            return
+        sizes = {path: _size(path) for path in self._data_dir.rglob("*")}
+        bars = sum(
+            size
+            for path, size in sizes.items()
+            if path.relative_to(self._data_dir).parts[0].startswith("store")
+        )
+        free = shutil.disk_usage(self._data_dir).free
+        yield _gauge("disk_free_bytes", "Free space where the data is kept", [], [((), free)])
+        yield _gauge("data_bytes", "Size of everything kept", [], [((), sum(sizes.values()))])
+        yield _gauge("store_bytes", "Size of the embedded store", [], [((), bars)])
+
     def _data(self) -> Iterator[Metric]:
         quality = self._quality.look(self._collector)
         if quality is None:
             return
+        span = self._quality.span()
+        yield _gauge("store_span_seconds", "Seconds from the oldest stored to the newest", [], [((), span)])
         markets = quality.markets
         yield _gauge(
             "feed_up",
@@ -194,6 +214,26 @@ class StateSource(Source):
         yield _gauge("score", "Newest score", ["symbol"], scores)
         vetoes = [((pair.pair, pair.veto), 1.0) for pair in bot.pairs if pair.veto]
         yield _gauge("entries_vetoed", "Why the pair may not be entered now", ["symbol", "reason"], vetoes)
+
+
+def _shipping(status: ShippingStatus) -> Iterator[Metric]:
+    yield CounterMetricFamily(f"{PREFIX}influx_bars", "Bars shipped to InfluxDB", value=status.bars)
+    yield CounterMetricFamily(
+        f"{PREFIX}influx_failures", "Times InfluxDB took nothing", value=status.failures
+    )
+    yield CounterMetricFamily(
+        f"{PREFIX}influx_expired_seconds", "Seconds too old for InfluxDB's retention", value=status.expired
+    )
+    yield _gauge("influx_lag_seconds", "Closed seconds not yet in InfluxDB", [], [((), status.lag_s)])
+    positions = [((collector,), float(second)) for collector, second in status.positions]
+    yield _gauge("influx_sequence", "Newest second in InfluxDB", ["collector"], positions)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0  # segments and write-ahead logs come and go
 
 
 def _version() -> str:

@@ -1,4 +1,4 @@
-"""What leaves the collector besides its store: announcements on the bus, the aggr API, health and metrics.
+"""What leaves the collector besides its store: the bus, InfluxDB, the aggr API, health and metrics.
 
 They share the collector's event loop and read the store through handles of their own, so that none of them
 is ever in the way of closing a second.
@@ -22,6 +22,7 @@ from squeezeflow_plugin.collector.health import Health, Sources
 from squeezeflow_plugin.collector.metrics import Metrics, StateSource
 from squeezeflow_plugin.collector.quality import QualityProbe
 from squeezeflow_plugin.collector.serving import serving
+from squeezeflow_plugin.collector.shipping import open_shipper
 from squeezeflow_plugin.collector.stats import Stats
 from squeezeflow_plugin.collector.storing import StoreQueue
 from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord, Instrument
@@ -50,6 +51,7 @@ class Outlets:
         self._queue = queue
         self._bus = open_bus(settings, _BUS_PATIENCE_S)
         self._announcer = None if self._bus is None else Announcer(self._bus, settings.collector)
+        self._shipper = open_shipper(settings, clock)
         self._readers = tuple(EmbeddedBarStore(settings.store_path, readonly=True) for _ in range(2))
         self._bot = BotWatch(settings.decisions_path)
         self._api = AggrApi(self._readers[0], [i.market for i in instruments], self._pending, clock)
@@ -68,11 +70,19 @@ class Outlets:
                 self._announcer,
                 settings.data_dir,
                 settings.silence_limit_s,
+                self._shipper,
             )
         )
         self._health = Health(
             Sources(
-                settings.collector, stats, self._market_ns, quality, self._bot, self._announcer, self.metrics
+                settings.collector,
+                stats,
+                self._market_ns,
+                quality,
+                self._bot,
+                self._announcer,
+                self.metrics,
+                self._shipper,
             )
         )
 
@@ -82,10 +92,14 @@ class Outlets:
             self.metrics.close_delay.observe(delay_ms / 1e3)
         if self._announcer is not None:
             self._announcer.stored(records)
+        if self._shipper is not None:
+            self._shipper.wake()
 
     async def run(self) -> None:
         """Serve and announce until cancelled. Raises ProcessError where a port is taken."""
         settings = self._settings
+        if self._shipper is not None:
+            self._shipper.start()
         async with AsyncExitStack() as stack:
             stack.callback(self._close)
             api, health = self._api.application(), self._health.application()
@@ -95,6 +109,11 @@ class Outlets:
                 await self._pulse()
             else:
                 await asyncio.gather(self._pulse(), self._announcer.run(), self._check_bus())
+
+    def finish(self) -> None:
+        """Ship the last records, where somebody takes them; called when the store has them; may block."""
+        if self._shipper is not None:
+            self._shipper.stop()
 
     async def _check_bus(self) -> None:
         with connect(self._settings, _BUS_PATIENCE_S) as client:

@@ -19,6 +19,7 @@ from squeezeflow_plugin.store.contract import BarColumns
 from squeezeflow_plugin.store.influx_append import InfluxAppender
 from squeezeflow_plugin.store.influx_client import InfluxServer
 from squeezeflow_plugin.store.influx_read import InfluxReader
+from squeezeflow_plugin.store.influx_resample import resample
 from squeezeflow_plugin.store.influx_schema import (
     CLOSINGS,
     INSTRUMENTS,
@@ -30,6 +31,7 @@ from squeezeflow_plugin.store.influx_schema import (
     tag,
     text,
 )
+from squeezeflow_plugin.store.influx_setup import set_up
 from squeezeflow_plugin.store.influx_views import bars_of, coverage_of
 
 
@@ -43,6 +45,7 @@ class InfluxBarStore:
     """
 
     def __init__(self, settings: Settings, readonly: bool = False, verify: bool = True) -> None:
+        self._settings = settings
         self._readonly = readonly
         self._server = InfluxServer(settings)
         self._reader = InfluxReader(self._server)
@@ -64,6 +67,23 @@ class InfluxBarStore:
         self._check_writable()
         self._check()
         self._appender.append(records)
+
+    def resample(self, records: Iterable[ClosingRecord]) -> None:
+        """Make the higher bars again that these stored records have completed or changed."""
+        self._check_writable()
+        touched: set[int] = set()
+        newest = 0
+        for record in records:
+            newest = max(newest, record.second)
+            touched.add(record.second)
+            touched.update(bar.second for bar in record.revisions)
+        if touched:
+            resample(self._server, touched, newest)
+
+    def set_up(self, shorten: bool = False) -> list[str]:
+        """Make the database, policies and continuous queries that are missing; see ``influx_setup``."""
+        self._check_writable()
+        return set_up(self._server, self._settings, shorten)
 
     def last_second(self, collector: str) -> int | None:
         """As the contract says; asks only for what is newer than the last answer, so polling is cheap."""

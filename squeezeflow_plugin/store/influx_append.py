@@ -121,12 +121,7 @@ class InfluxAppender:
         seconds |= {bar.second for entry in chunk for bar in entry.record.revisions}
         stored = self._stored(min(seconds), max(seconds))
         plan = self._plan(chunk, stored, seconds)
-        closings = [
-            replace(
-                entry.closing, kept=_packed(plan.kept.get((entry.closing.second, entry.closing.collector)))
-            )
-            for entry in chunk
-        ]
+        closings = [plan.with_kept(entry.closing) or entry.closing for entry in chunk]
         own = [bar for entry in chunk for bar in self._uncontested(entry.record, plan)]
         self._keep([closing for closing in map(plan.with_kept, stored) if closing is not None])
         self._write_lists(chunk)

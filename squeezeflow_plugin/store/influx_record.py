@@ -26,6 +26,7 @@ So nothing that was ever known is lost, and what was not revised costs no second
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import math
 import struct
@@ -94,7 +95,7 @@ class Closing:
 
     def says_the_same(self, other: Closing) -> bool:
         """Whether both stand for the same record; what was kept since does not count."""
-        return replace(self, kept=None) == replace(other, kept=None)
+        return self == (other if self.kept == other.kept else replace(other, kept=self.kept))
 
     def revisions(self) -> tuple[Bar, ...]:
         bars: tuple[Bar, ...] = self._unpack(self.revised, tuple[Bar, ...])
@@ -184,7 +185,8 @@ def closing_of(record: ClosingRecord) -> tuple[Closing, tuple[str, ...]]:
     return closing, names
 
 
-def digest(names: Sequence[str]) -> str:
+@functools.lru_cache(maxsize=256)
+def digest(names: tuple[str, ...]) -> str:
     """A short name for a list of markets."""
     return hashlib.blake2b(msgspec.json.encode(names), digest_size=8).hexdigest()
 
@@ -196,14 +198,18 @@ def pack(value: object) -> str:
 
 def checksum(bars: Iterable[Bar]) -> int:
     """CRC-32 over each bar's market and numbers, little-endian, every NaN alike, in the order given."""
-    crc = 0
+    parts: list[bytes] = []
     for bar in bars:
-        prices = (bar.open, bar.high, bar.low, bar.close)
-        if math.isnan(sum(prices)):
-            prices = tuple(math.nan if math.isnan(price) else price for price in prices)  # type: ignore[assignment]  # still four
-        row = _ROW.pack(*prices, bar.vbuy, bar.vsell, bar.lbuy, bar.lsell, bar.cbuy, bar.csell, bar.revision)
-        crc = zlib.crc32(row, zlib.crc32(bar.market.encode(), crc))
-    return crc
+        o, h, low, c = bar.open, bar.high, bar.low, bar.close
+        if math.isnan(o + h + low + c):
+            o, h, low, c = (math.nan if math.isnan(price) else price for price in (o, h, low, c))
+        parts.append(bar.market.encode())
+        parts.append(
+            _ROW.pack(
+                o, h, low, c, bar.vbuy, bar.vsell, bar.lbuy, bar.lsell, bar.cbuy, bar.csell, bar.revision
+            )
+        )
+    return zlib.crc32(b"".join(parts))
 
 
 def _bits(names: Sequence[str], members: Iterable[str]) -> str:

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Makes sure that the tests find the two servers they start themselves: influxd (1.6 or later) and redis-server.
+# In this order: what is on PATH; apt-get, as root; the programs out of docker images. Says what it did; fails
+# with one sentence where it can do nothing.
+set -euo pipefail
+
+VENV_BIN="$(dirname "$0")/../.venv/bin" # on PATH while `make test` runs
+INFLUX_IMAGE=influxdb:1.8.10
+REDIS_IMAGE=redis:7.0.15
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+say() { echo "test servers: $*"; }
+
+from_apt() { # program package
+    have apt-get && [ "$(id -u)" = 0 ] || return 1
+    # Nothing is started: the tests run their own on free ports.
+    local policy=/usr/sbin/policy-rc.d made=
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy" && made=1
+    fi
+    local done=0
+    { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$2"; } \
+        >/dev/null 2>&1 || done=1
+    [ -z "$made" ] || rm -f "$policy"
+    [ "$done" = 0 ] && have "$1" && say "$1 installed with apt-get (package $2)"
+}
+
+from_docker() { # program image path-in-image
+    have docker && docker info >/dev/null 2>&1 || return 1
+    local container
+    container=$(docker create "$2") || return 1
+    mkdir -p "$VENV_BIN"
+    docker cp --follow-link "$container:$3" "$VENV_BIN/$1" >/dev/null && chmod +x "$VENV_BIN/$1"
+    docker rm "$container" >/dev/null
+    "$VENV_BIN/$1" "$4" >/dev/null 2>&1 && say "$1 copied out of the image $2"
+}
+
+ensure() { # program package image path-in-image version-argument
+    if PATH="$VENV_BIN:$PATH" have "$1"; then
+        say "$1 is there ($(PATH="$VENV_BIN:$PATH" command -v "$1"))"
+        return
+    fi
+    from_apt "$1" "$2" || from_docker "$1" "$3" "$4" "$5" || {
+        say "$1 is not installed: become root for apt-get, start docker, or put $1 on PATH" >&2
+        exit 1
+    }
+}
+
+ensure influxd influxdb "$INFLUX_IMAGE" /usr/bin/influxd version
+ensure redis-server redis-server "$REDIS_IMAGE" /usr/local/bin/redis-server --version
