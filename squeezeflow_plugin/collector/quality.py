@@ -106,6 +106,11 @@ class QualityProbe:
             tuple(self._asset(asset, covered, volumes, start) for asset in self._assets()),
         )
 
+    def span(self) -> int:
+        """Seconds from the store's oldest to its newest; 0 where it is empty. Raises StoreError."""
+        span = self._store.span()
+        return 0 if span is None else span[1] - span[0]
+
     def _assets(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(each.base for each in self._instruments))
 

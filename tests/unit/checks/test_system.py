@@ -1,0 +1,45 @@
+"""What the collector says about its data becomes findings (the scripts' tests ask real servers)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from squeezeflow_plugin.checks.findings import Level
+from squeezeflow_plugin.checks.system import data_findings, storage
+from squeezeflow_plugin.settings import Settings
+
+
+def data(**changes: Any) -> dict[str, Any]:
+    market = {"market": "BINANCE:btcusdt", "covered": True}
+    return {
+        "second": 100,
+        "age_s": 0.45,
+        "reasons": [],
+        "markets": [market],
+        "assets": [{"asset": "BTC", "veto": ""}],
+    } | changes
+
+
+def levels(page: dict[str, Any]) -> dict[str, Level]:
+    return {finding.part: finding.level for finding in data_findings(page)}
+
+
+def test_complete_data_is_fine() -> None:
+    assert levels(data()) == {"data": Level.OK, "feeds": Level.OK, "coverage": Level.OK}
+
+
+def test_what_is_late_stale_or_incomplete() -> None:
+    assert levels(data(age_s=3.5))["data"] is Level.FAIL
+    assert levels(data(assets=[{"asset": "BTC", "veto": "hole_spot_1h"}]))["coverage"] is Level.WARN
+    assert levels({"reasons": ["no second is stored yet"], "status": "failing"}) == {"data": Level.FAIL}
+
+
+def test_many_stale_feeds_are_counted() -> None:
+    markets = [{"market": f"X:{number}", "covered": number > 7} for number in range(10)]
+    stale = next(finding for finding in data_findings(data(markets=markets)) if finding.part == "feeds")
+    assert stale.level is Level.FAIL
+    assert stale.text == "stale: X:0 X:1 X:2 X:3 X:4 and 3 more (silent, disconnected or not subscribed)"
+
+
+def test_servers_that_are_not_used_are_not_asked() -> None:
+    assert [finding.level for finding in storage(Settings(), 100)] == [Level.SKIP, Level.SKIP]
