@@ -15,7 +15,7 @@ from typing import Protocol
 
 import msgspec
 
-from squeezeflow_plugin.market import Instrument, Trade
+from squeezeflow_plugin.market import Instrument, MarketKind, Trade
 
 
 class RestRequest(msgspec.Struct, frozen=True):
@@ -73,7 +73,9 @@ class Parsed(msgspec.Struct, frozen=True, gc=False):
     """Everything one frame said.
 
     ``trades`` are to be counted. ``aggregates`` are the exchange's own sums of trades; they are never
-    counted beside the trades of their market. ``left_out`` are trades that are not counted by design,
+    counted beside the trades of their market. ``replayed`` are trades from before the subscription, which
+    some exchanges send again when it begins: whoever has them knows them by their ids, and they are no sign
+    of life. ``left_out`` are trades that are not counted by design,
     ``rejected`` names items of an otherwise good frame that cannot be read. ``subscribed`` are markets whose
     subscription is acknowledged, ``refused`` those that are not served. ``replies`` must be sent back at once
     (e.g. a pong), ``close`` is why the exchange wants the connection to be opened anew, and ``other`` names
@@ -82,6 +84,7 @@ class Parsed(msgspec.Struct, frozen=True, gc=False):
 
     trades: tuple[Trade, ...] = ()
     aggregates: tuple[Trade, ...] = ()
+    replayed: tuple[Trade, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     rejected: tuple[str, ...] = ()
     subscribed: tuple[str, ...] = ()
@@ -113,8 +116,9 @@ class ExchangeAdapter(Protocol):
     """aggr-server's name of the exchange, the part of a market before the colon."""
     time_unit_ns: int
     """Resolution of the exchange's trade time in nanoseconds."""
-    contiguous_ids: bool
-    """Whether trade ids of a market are integers that follow each other without gaps."""
+    contiguous_ids: frozenset[MarketKind]
+    """The kinds of markets whose trade ids are integers that follow each other without gaps: before the trade
+    with id n and count k came the one with id n - k."""
 
     def instrument_requests(self) -> tuple[RestRequest, ...]:
         """The requests whose answers together describe the exchange's markets."""
@@ -124,6 +128,14 @@ class ExchangeAdapter(Protocol):
         """The markets that are open for trading, from the answer to one of those requests.
 
         Raises FeedProtocolError for an answer that cannot be read.
+        """
+        ...
+
+    def classify(self, market: str) -> Instrument | None:
+        """What a market's name alone says it is, None where it says nothing or names another exchange.
+
+        Only for where the exchange's metadata is not at hand, e.g. recordings; contract sizes that are in
+        no name are the best known ones.
         """
         ...
 

@@ -67,6 +67,7 @@ class ConnectionStats(msgspec.Struct):
     frames: int = 0
     trades: int = 0
     aggregates: int = 0
+    replayed: int = 0
     left_out: int = 0
     rejected: int = 0
     other: int = 0
@@ -197,6 +198,9 @@ class FeedConnection:
             self._alive_ns = self._good_ns = received_ns
             self.stats.trades += len(parsed.trades)
             self._sink.trades(parsed.trades)
+        if parsed.replayed:
+            self.stats.replayed += len(parsed.replayed)
+            self._sink.trades(parsed.replayed)
         if parsed.left_out:
             self._alive_ns = self._good_ns = received_ns
             self.stats.left_out += len(parsed.left_out)

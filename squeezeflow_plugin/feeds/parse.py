@@ -121,6 +121,8 @@ def parse_file(exchange: str, path: Path | str, out: TextIO, err: TextIO | None 
         summary.trades += len(parsed.trades) + len(counted)
         if beside := len(parsed.aggregates) - len(counted):
             summary.left_out["aggregate beside the market's trades"] += beside
+        if parsed.replayed:
+            summary.left_out["replayed at the subscription"] += len(parsed.replayed)
         summary.left_out.update(item.reason for item in parsed.left_out)
         if parsed.other:
             summary.other[parsed.other] += 1

@@ -32,6 +32,7 @@ UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 """What decoding raises: bad JSON or a wrong type, a lone surrogate, thousands of nested brackets."""
 
 _PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`")
+_STEP = re.compile(r"[^.\[\]]+")
 _MISSING = re.compile(r"missing required field `(?P<field>[^`]*)`")
 
 
@@ -44,6 +45,20 @@ def excerpt(frame: str | bytes, length: int = 120) -> str:
     return repr(frame) if len(frame) <= length else f"{frame[:length]!r}..."
 
 
+def json_document(exchange: str, frame: str | bytes) -> Any:
+    """The frame as Python's own values.
+
+    >>> json_document("KRAKEN", "[1, []]")
+    [1, []]
+    """
+    try:
+        return msgspec.json.decode(frame)
+    except UNREADABLE as error:
+        raise FeedProtocolError(
+            f"{exchange}: frame must be JSON, was {excerpt(frame)}: {error}; {SKIPPED}"
+        ) from error
+
+
 def json_object(exchange: str, frame: str | bytes) -> dict[str, Any]:
     """The frame as a JSON object.
 
@@ -54,21 +69,18 @@ def json_object(exchange: str, frame: str | bytes) -> dict[str, Any]:
     ...
     squeezeflow_plugin.errors.FeedProtocolError: BINANCE: frame must be a JSON object, was '[]'; the frame ...
     """
-    try:
-        document = msgspec.json.decode(frame)
-    except UNREADABLE as error:
-        raise FeedProtocolError(
-            f"{exchange}: frame must be JSON, was {excerpt(frame)}: {error}; {SKIPPED}"
-        ) from error
+    document = json_document(exchange, frame)
     if not isinstance(document, dict):
         raise FeedProtocolError(f"{exchange}: frame must be a JSON object, was {excerpt(frame)}; {SKIPPED}")
     return document
 
 
-def field_error(where: str, body: Mapping[str, Any], error: msgspec.ValidationError) -> FeedProtocolError:
+def field_error(
+    where: str, body: object, error: msgspec.ValidationError, skipped: str = SKIPPED
+) -> FeedProtocolError:
     """A FeedProtocolError that names the field and the value msgspec stumbled over.
 
-    ``where`` names exchange and event, ``body`` is what was being converted.
+    ``where`` names exchange and event, ``body`` is what was being converted, ``skipped`` says what happens.
 
     >>> class Event(msgspec.Struct):
     ...     T: int
@@ -83,11 +95,16 @@ def field_error(where: str, body: Mapping[str, Any], error: msgspec.ValidationEr
     path = match["path"] if (match := _PATH.search(text)) else ""
     if match := _MISSING.search(text):
         field = f"{path}.{match['field']}" if path else match["field"]
-        return FeedProtocolError(f"{where}: field {field} is missing; {SKIPPED}")
+        return FeedProtocolError(f"{where}: field {field} is missing; {skipped}")
     value: Any = body
-    for key in path.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else value
-    return FeedProtocolError(f"{where}: field {path} was {value!r}: {_PATH.sub('', text)}; {SKIPPED}")
+    for key in _STEP.findall(path):
+        if isinstance(value, Mapping):
+            value = value.get(key)
+        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+            value = value[int(key)]
+    shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:60]}..."
+    place = f"field {path} was" if path else "what should be an object was"
+    return FeedProtocolError(f"{where}: {place} {shown}: {_PATH.sub('', text)}; {skipped}")
 
 
 def amount_error(where: str, amounts: Mapping[str, str]) -> FeedProtocolError | None:

@@ -18,6 +18,7 @@ from typing import Protocol
 from squeezeflow_plugin.errors import SettingsError
 from squeezeflow_plugin.feeds import exchanges
 from squeezeflow_plugin.feeds.adapter import ExchangeAdapter
+from squeezeflow_plugin.market import Instrument
 from squeezeflow_plugin.settings import Endpoint
 
 
@@ -58,3 +59,16 @@ def adapter(name: str, endpoint: Endpoint | None = None) -> ExchangeAdapter:
         raise SettingsError(f"unknown exchange {name!r}; known are {', '.join(names())}")
     endpoint = endpoint or Endpoint()
     return found()[name](rest_url=endpoint.rest, ws_url=endpoint.ws)
+
+
+def classify(market: str) -> Instrument | None:
+    """What a market's name alone says it is, None where it says nothing or its exchange is not known.
+
+    Only for where the exchange's metadata is not at hand: that decides.
+
+    >>> instrument = classify("BYBIT:BTCUSDT")
+    >>> instrument.kind.value, instrument.base, instrument.quote, instrument.settle
+    ('perp', 'BTC', 'USDT', 'USDT')
+    """
+    exchange = market.partition(":")[0]
+    return adapter(exchange).classify(market) if exchange in found() else None

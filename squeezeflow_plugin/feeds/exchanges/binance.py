@@ -20,6 +20,7 @@ import msgspec
 from squeezeflow_plugin.errors import FeedProtocolError
 from squeezeflow_plugin.feeds.adapter import Parsed, RestRequest, StreamPlan
 from squeezeflow_plugin.feeds.binance_wire import NS_PER_MS, BinanceSession, Market, connections
+from squeezeflow_plugin.feeds.naming import QUOTES, split_pair
 from squeezeflow_plugin.market import Instrument, MarketKind
 
 NAME = "BINANCE"
@@ -48,7 +49,7 @@ class BinanceSpot:
 
     name = NAME
     time_unit_ns = NS_PER_MS
-    contiguous_ids = True
+    contiguous_ids = frozenset({MarketKind.SPOT})
 
     def __init__(self, rest_url: str | None = None, ws_url: str | None = None) -> None:
         self._rest_url = (rest_url or REST_URL).rstrip("/")
@@ -78,6 +79,19 @@ class BinanceSpot:
             for s in info.symbols
             if s.status == "TRADING"
         )
+
+    def classify(self, market: str) -> Instrument | None:
+        """What a market's name says, None where it says nothing.
+
+        >>> instrument = BinanceSpot().classify("BINANCE:btcusdt")
+        >>> instrument.symbol, instrument.base, instrument.quote
+        ('BTCUSDT', 'BTC', 'USDT')
+        """
+        exchange, _, symbol = market.upper().partition(":")
+        pair = split_pair(symbol, (*QUOTES, "TUSD", "BUSD"))
+        if exchange != NAME or pair is None:
+            return None
+        return Instrument(_market(symbol), symbol, MarketKind.SPOT, *pair, pair[1])
 
     def plan(self, instruments: Sequence[Instrument]) -> tuple[StreamPlan, ...]:
         """``@trade`` of all of them, on as few connections as the exchange allows."""

@@ -25,6 +25,7 @@ import msgspec
 from squeezeflow_plugin.errors import FeedProtocolError
 from squeezeflow_plugin.feeds.adapter import Parsed, RestRequest, StreamPlan
 from squeezeflow_plugin.feeds.binance_wire import NS_PER_MS, BinanceSession, Market, connections
+from squeezeflow_plugin.feeds.naming import is_date, split_pair
 from squeezeflow_plugin.market import Instrument, MarketKind
 
 NAME = "BINANCE_FUTURES"
@@ -80,7 +81,7 @@ class BinanceFutures:
 
     name = NAME
     time_unit_ns = NS_PER_MS
-    contiguous_ids = True
+    contiguous_ids = frozenset({MarketKind.PERP, MarketKind.FUTURE})
 
     def __init__(self, rest_url: str | None = None, ws_url: str | None = None) -> None:
         self._usdm_rest = (rest_url or USDM_REST_URL).rstrip("/")
@@ -102,6 +103,25 @@ class BinanceFutures:
             return read(body)
         except msgspec.DecodeError as error:
             raise FeedProtocolError(f"{NAME}: answer of {request.url} cannot be read: {error}") from error
+
+    def classify(self, market: str) -> Instrument | None:
+        """What a market's name says, None where it says nothing.
+
+        >>> perp = BinanceFutures().classify("BINANCE_FUTURES:btcusd_perp")
+        >>> perp.kind.value, perp.base, perp.quote, perp.settle, perp.contract_size
+        ('perp', 'BTC', 'USD', 'BTC', 100.0)
+        """
+        exchange, _, symbol = market.upper().partition(":")
+        name, _, expiry = symbol.partition("_")
+        inverse = is_coinm(symbol)
+        pair = split_pair(name)
+        if exchange != NAME or pair is None or (expiry != "PERP" and bool(expiry) != is_date(expiry)):
+            return None
+        kind = MarketKind.PERP if expiry in {"", "PERP"} else MarketKind.FUTURE
+        size = default_contract_size(symbol) if inverse else 1.0
+        return Instrument(
+            _market(symbol), symbol, kind, *pair, pair[0] if inverse else pair[1], size, inverse
+        )
 
     def plan(self, instruments: Sequence[Instrument]) -> tuple[StreamPlan, ...]:
         """USD-M trades, USD-M liquidations, and both of COIN-M together."""

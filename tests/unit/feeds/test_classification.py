@@ -1,0 +1,92 @@
+"""What every market named in the exchange facts is, by its name alone; many programs get some wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from squeezeflow_plugin.feeds.registry import adapter, classify, names
+
+MARKETS = """
+BINANCE:btcusdt                      spot    BTC  USDT  USDT  linear
+BINANCE:ethbtc                       spot    ETH  BTC   BTC   linear
+BINANCE:dotusdc                      spot    DOT  USDC  USDC  linear
+BINANCE_FUTURES:btcusdt              perp    BTC  USDT  USDT  linear
+BINANCE_FUTURES:btcusdt_260327       future  BTC  USDT  USDT  linear
+BINANCE_FUTURES:btcusd_perp          perp    BTC  USD   BTC   inverse
+BINANCE_FUTURES:ethusd_260327        future  ETH  USD   ETH   inverse
+BYBIT:BTCUSDT-SPOT                   spot    BTC  USDT  USDT  linear
+BYBIT:BTCUSDC-SPOT                   spot    BTC  USDC  USDC  linear
+BYBIT:BTCUSDT                        perp    BTC  USDT  USDT  linear
+BYBIT:BTCUSD                         perp    BTC  USD   BTC   inverse
+BYBIT:DOTUSD                         perp    DOT  USD   DOT   inverse
+BYBIT:BTCPERP                        perp    BTC  USDC  USDC  linear
+BYBIT:BTCUSDH26                      future  BTC  USD   BTC   inverse
+BYBIT:BTC-27MAR26                    future  BTC  USDC  USDC  linear
+BYBIT:BTCUSDT-27MAR26                future  BTC  USDT  USDT  linear
+OKEX:BTC-USDT                        spot    BTC  USDT  USDT  linear
+OKEX:BTC-USDT-SWAP                   perp    BTC  USDT  USDT  linear
+OKEX:BTC-USD-SWAP                    perp    BTC  USD   BTC   inverse
+OKEX:BTC-USD-260327                  future  BTC  USD   BTC   inverse
+OKEX:BTC-USDT-260327                 future  BTC  USDT  USDT  linear
+COINBASE:BTC-USD                     spot    BTC  USD   USD   linear
+COINBASE:BTC-PERP-INTX               perp    BTC  USDC  USDC  linear
+KRAKEN:XBT/USD                       spot    BTC  USD   USD   linear
+KRAKEN:XDG/EUR                       spot    DOGE EUR   EUR   linear
+KRAKEN:PI_XBTUSD                     perp    BTC  USD   BTC   inverse
+KRAKEN:PF_XBTUSD                     perp    BTC  USD   USD   linear
+KRAKEN:FI_BCHUSD_210730              future  BCH  USD   BCH   inverse
+KRAKEN:FF_XBTUSD_260327              future  BTC  USD   USD   linear
+HYPERLIQUID:BTC                      perp    BTC  USDC  USDC  linear
+HYPERLIQUID:PURR/USDC                spot    PURR USDC  USDC  linear
+BITGET:BTCUSDT-SPOT                  spot    BTC  USDT  USDT  linear
+BITGET:BTCUSDT                       perp    BTC  USDT  USDT  linear
+BITGET:BTCUSD                        perp    BTC  USD   BTC   inverse
+BITGET:BTCPERP                       perp    BTC  USDC  USDC  linear
+BITGET:BTCUSDZ26                     future  BTC  USD   BTC   inverse
+"""
+TABLE = [line.split() for line in MARKETS.split("\n") if line]
+NOTHING = [
+    "NOWHERE:BTCUSDT",
+    "BINANCE:usdt",
+    "BINANCE_FUTURES:btcusdt_x",
+    "BYBIT:BTC-27MAR26-100000-C",
+    "BYBIT:USDT-SPOT",
+    "OKEX:BTC-USD-260327-90000-C",
+    "OKEX:BTC",
+    "COINBASE:BTC",
+    "KRAKEN:PI_XBTUSD_260327",
+    "KRAKEN:FI_XBTUSD",
+    "KRAKEN:rr_xbtusd",
+    "HYPERLIQUID:@107",
+    "HYPERLIQUID:",
+    "BITGET:NOTHING",
+]
+
+
+@pytest.mark.parametrize("row", TABLE, ids=[row[0] for row in TABLE])
+def test_a_market_is_what_it_is(row: list[str]) -> None:
+    market, kind, base, quote, settle, style = row
+    instrument = classify(market)
+    assert instrument is not None
+    assert instrument.market == market
+    assert (instrument.kind.value, instrument.base, instrument.quote) == (kind, base, quote)
+    assert (instrument.settle, instrument.inverse) == (settle, style == "inverse")
+
+
+@pytest.mark.parametrize("market", NOTHING)
+def test_a_name_that_says_nothing_is_not_guessed(market: str) -> None:
+    assert classify(market) is None
+
+
+def test_every_exchange_is_in_the_table_and_leaves_the_others_alone() -> None:
+    assert {row[0].partition(":")[0] for row in TABLE} == set(names())
+    for name in names():
+        assert adapter(name).classify("NOWHERE:BTCUSDT") is None
+
+
+@pytest.mark.parametrize("row", TABLE, ids=[row[0] for row in TABLE])
+def test_a_plan_can_be_made_of_what_a_name_says(row: list[str]) -> None:
+    instrument = classify(row[0])
+    assert instrument is not None
+    plans = adapter(instrument.exchange).plan([instrument])
+    assert [market for plan in plans for market in plan.markets] == [instrument.market]
