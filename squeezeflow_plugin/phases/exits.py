@@ -20,6 +20,8 @@ from squeezeflow_plugin.phases.kernels import find_exit
 from squeezeflow_plugin.phases.layout import EXIT_NAMES
 from squeezeflow_plugin.phases.params import Params
 
+WATCHED_NAMES: Final = ("z_spot_15m", "z_perp_15m", "context")
+"""The fields of a decision that exits look at, in the order of ``watched_rows``."""
 _NEVER_HELD: Final = 2**62  # a hold that no trade reaches: rows are summed, nothing is judged
 
 
@@ -100,6 +102,21 @@ class ExitWatch:
         find_exit(self._baseline, self._running, self._rules._replace(min_hold=_NEVER_HELD), watched)
         self._second = int(flow.time[-1])
 
+    def scan(self, first: int, watched: FloatArray) -> Exit | None:
+        """Take in the seconds from ``first`` on, ``watched_rows`` of them, up to the first exit.
+
+        None where none holds at any of them; the watch then waits for the second that follows. Raises
+        EngineError where ``first`` does not follow.
+        """
+        if first != self._second + 1:
+            raise EngineError(
+                f"the watch of entry {self.baseline.second} needs second {self._second + 1}, was given rows "
+                f"from {first}; it stays where it is"
+            )
+        row, code = find_exit(self._baseline, self._running, self._rules, watched)
+        self._second = first + row - (0 if code else 1)
+        return Exit(self._second, EXIT_NAMES[code]) if code else None
+
     def step(self, row: FlowRow, decision: Decision) -> str | None:
         """Take in the next second; the name of the exit that holds at it, None where none does.
 
@@ -123,6 +140,14 @@ class ExitWatch:
         return EXIT_NAMES[code] or None
 
 
+def watched_rows(
+    flow: Flow, z_spot_15m: FloatArray, z_perp_15m: FloatArray, context: FloatArray
+) -> FloatArray:
+    """What the exits look at, float64[6, n], of the flow's seconds and their decisions."""
+    deltas = flow.spot_buy - flow.spot_sell, flow.perp_buy - flow.perp_sell
+    return np.stack([*deltas, flow.close, z_spot_15m, z_perp_15m, context])
+
+
 def first_exit(
     flow: Flow, decisions: DecisionArrays, baseline: Baseline, params: Params | None = None
 ) -> Exit | None:
@@ -132,22 +157,12 @@ def first_exit(
     """
     if len(flow) != len(decisions) or len(flow) == 0 or flow.time[0] != decisions.second[0]:
         raise EngineError("flow and decisions do not cover the same seconds; no exit is sought")
-    start = baseline.second + 1 - int(flow.time[0])
+    first = int(flow.time[0])
+    start = baseline.second + 1 - first
     if not 0 <= start <= len(flow):
         raise EngineError(
             f"second {baseline.second + 1}, the first after the entry, is outside the rows from "
             f"{flow.time[0]} to {flow.time[-1]}; no exit is sought"
         )
-    watched = np.stack(
-        [
-            (flow.spot_buy - flow.spot_sell)[start:],
-            (flow.perp_buy - flow.perp_sell)[start:],
-            flow.close[start:],
-            decisions.column("z_spot_15m")[start:],
-            decisions.column("z_perp_15m")[start:],
-            decisions.column("context")[start:],
-        ]
-    )
-    rules = (Params() if params is None else params).rules()
-    row, code = find_exit(baseline.array(), np.zeros(3), rules, watched)
-    return Exit(int(flow.time[start + row]), EXIT_NAMES[code]) if code else None
+    watched = watched_rows(flow, *(decisions.column(name) for name in WATCHED_NAMES))
+    return ExitWatch(baseline, params).scan(first + start, watched[:, start:])

@@ -1,0 +1,109 @@
+"""Which seconds FreqTrade must see: those in which one of its own checks can come out differently.
+
+FreqTrade looks at every row. Without an open trade a row does something only where an entry may be taken. With
+one, a row does something where the stop or the liquidation price lies within it, where the return could
+reach the lowest target of ``minimal_roi``, where a funding fee is due, where an exit has been decided, or
+where an order is open. All of these are known from the trade and the chunk's prices, so the rows between are
+left out; the extremes they would have noted are noted when the next one is seen. Whatever cannot be known
+- a trailing or custom stop, position adjustment, a callback that the user wrote - is looked at every second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from freqtrade.persistence import LocalTrade
+from freqtrade.strategy import IStrategy
+
+from squeezeflow_plugin.backtest.rows import PairRows
+
+_SLACK = 1e-6  # a price this much (relative) short of a return target is looked at, so that rounding hides none
+_JUDGING = (
+    "custom_exit",
+    "should_exit",
+    "min_roi_reached",
+    "min_roi_reached_entry",
+    "ft_stoploss_reached",
+    "ft_stoploss_adjust",
+)
+_KNOWN_ROOTS = frozenset({"freqtrade", "squeezeflow_plugin"})
+
+
+def watches_every_second(strategy: IStrategy) -> bool:
+    """Whether the strategy itself wants to be called each second, trade or not."""
+    return _is_users(strategy, "bot_loop_start")
+
+
+def watches_every_trade_second(strategy: IStrategy) -> bool:
+    """Whether an open trade must be looked at each second: its rows cannot be judged ahead."""
+    switches = ("trailing_stop", "use_custom_stoploss", "use_custom_roi", "position_adjustment_enable")
+    return any(getattr(strategy, name) for name in switches) or any(
+        _is_users(strategy, name) for name in _JUDGING
+    )
+
+
+def _is_users(strategy: IStrategy, name: str) -> bool:
+    """Whether the method is the user's own: neither FreqTrade's nor this project's."""
+    module: str = getattr(type(strategy), name).__module__
+    return module.partition(".")[0] not in _KNOWN_ROOTS
+
+
+class Schedule:
+    """Finds the next second to look at; ``funding_s`` is the interval of funding fees, 0 without any."""
+
+    def __init__(self, rows: Mapping[str, PairRows], strategy: IStrategy, funding_s: int) -> None:
+        self._rows = rows
+        self._funding_s = funding_s
+        self._lowest_roi = min(strategy.minimal_roi.values(), default=None)
+        self._always = watches_every_second(strategy)
+        self._always_in_trade = watches_every_trade_second(strategy)
+
+    def next_second(
+        self, second: int, stop: int, trades: Mapping[str, Any], exits: Mapping[int, int]
+    ) -> int | None:
+        """The first second of ``[second, stop)`` to look at, None where there is none.
+
+        ``trades`` are the open ones by pair, ``exits`` the seconds at which their decided exits act, by the
+        id of the trade.
+        """
+        if self._always:
+            return second if second < stop else None
+        found = stop
+        for pair, rows in self._rows.items():
+            signal = rows.next_signal(second)
+            if signal is not None:
+                found = min(found, signal)
+            for trade in trades.get(pair, ()):
+                found = min(found, self._next_of_trade(trade, rows, second, found, exits.get(trade.id)))
+        return found if found < stop else None
+
+    def _next_of_trade(
+        self, trade: LocalTrade, rows: PairRows, second: int, stop: int, exit_at: int | None
+    ) -> int:
+        if self._always_in_trade or trade.has_open_orders:
+            return second
+        found = stop if exit_at is None else min(stop, max(exit_at, second))
+        if self._funding_s:
+            found = min(found, -(-second // self._funding_s) * self._funding_s)
+        first, last = max(second, rows.first), min(found, rows.stop)
+        if first < last:
+            touched = self._touched(trade, rows, slice(first - rows.first, last - rows.first))
+            if touched.any():
+                return first + int(touched.argmax())
+        return found
+
+    def _touched(self, trade: LocalTrade, rows: PairRows, part: slice) -> npt.NDArray[np.bool_]:
+        """Where the stop, the liquidation price or the lowest return target lies within the row."""
+        against, along = (rows.high[part], rows.low[part]) if trade.is_short else (rows.low[part], rows.high[part])
+        side = -1 if trade.is_short else 1
+        touched = np.zeros(len(against), dtype=np.bool_)
+        for level in (trade.stop_loss, trade.liquidation_price):
+            if level:
+                touched |= side * against <= side * level
+        if self._lowest_roi is not None:
+            target = trade.calc_close_rate_for_roi(self._lowest_roi)
+            touched |= side * along >= side * target * (1 - side * _SLACK * np.sign(target))
+        return touched
