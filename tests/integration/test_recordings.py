@@ -23,6 +23,7 @@ from squeezeflow_plugin.feeds.exchanges.binance import BinanceSpot
 from squeezeflow_plugin.feeds.parse import parse_file
 from squeezeflow_plugin.feeds.registry import adapter, names
 from squeezeflow_plugin.market import NS_PER_SECOND, Trade
+from tests.integration import recorded
 
 FRAMES = (
     "BINANCE/cryptofeed_BINANCE.ws.1.0.jsonl",
@@ -97,8 +98,9 @@ def current_recordings(shared: Path) -> set[str]:
 
 
 def test_every_current_recording_of_a_registered_exchange_is_used(shared: Path) -> None:
-    used = {*FRAMES, EXCHANGE_INFO}
-    assert current_recordings(shared) - used == set(EXCUSED), "use it, or excuse it with a reason"
+    used = {*FRAMES, EXCHANGE_INFO, *recorded.FRAMES, *recorded.ANSWERS, *recorded.CONTROL}
+    excused = {*EXCUSED, *recorded.EXCUSED}
+    assert current_recordings(shared) - used == excused, "use it, or excuse it with a reason"
 
 
 @pytest.mark.parametrize("name", FRAMES)
