@@ -18,6 +18,9 @@ left to travel up.
         StoreCorruptError      the store cannot be read; nothing is written over it
         StoreConflictError     a closing record differs from the one already stored
         StoreEmptyError        the asked span holds no data
+        StoreUnavailableError  the database cannot be reached or refuses
+        StoreMissingError      the database or a part of it is not there
+        StoreIncompleteError   it lacks what a record announces, or cannot tell
       BusError                 the bus cannot be reached or refuses; the store has everything
         BusGapError            the stream does not go on where the reader stands
         BusConflictError       the stream holds another record of that second
