@@ -134,7 +134,7 @@ class _Reader:
             own = seen[part]
             if len(own):
                 values[row] = own.all(axis=0)
-            partly = own.any(axis=0) & ~own.all(axis=0)
+            partly: Flags = np.asarray(own.any(axis=0) & ~own.all(axis=0))
             for hour in np.unique((np.flatnonzero(partly) + start) // HOUR_S * HOUR_S).tolist():
                 within = slice(max(hour - start, 0), hour + HOUR_S - start)
                 places = np.flatnonzero(partly[within]) + within.start
