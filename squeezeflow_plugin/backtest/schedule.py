@@ -97,13 +97,13 @@ class Schedule:
 
     def _touched(self, trade: LocalTrade, rows: PairRows, part: slice) -> npt.NDArray[np.bool_]:
         """Where the stop, the liquidation price or the lowest return target lies within the row."""
-        against, along = (rows.high[part], rows.low[part]) if trade.is_short else (rows.low[part], rows.high[part])
         side = -1 if trade.is_short else 1
+        against, along = (rows.low[part], rows.high[part])[::side]
         touched = np.zeros(len(against), dtype=np.bool_)
         for level in (trade.stop_loss, trade.liquidation_price):
             if level:
                 touched |= side * against <= side * level
         if self._lowest_roi is not None:
             target = trade.calc_close_rate_for_roi(self._lowest_roi)
-            touched |= side * along >= side * target * (1 - side * _SLACK * np.sign(target))
+            touched |= side * along >= side * target - _SLACK * abs(target)
         return touched
