@@ -72,7 +72,8 @@ class Shipper:
     """Ships every collector's records of ``source`` to ``target``; both are its own and closed in the end.
 
     ``name`` says in the file at ``path`` whose positions these are. Records older than ``keep_s`` are left
-    out, since the target would refuse them. ``status`` may be read from any thread.
+    out, since the target would refuse them. After a failure it waits, in the end ``longest_pause_s`` each
+    time. ``status`` may be read from any thread.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Shipper:
         path: Path,
         clock: Clock,
         keep_s: int | None = None,
+        longest_pause_s: float = _LONGEST_PAUSE_S,
     ) -> None:
         self.status = ShippingStatus()
         self._source = source
@@ -91,9 +93,11 @@ class Shipper:
         self._path = path
         self._clock = clock
         self._keep_s = keep_s
+        self._longest_pause_s = longest_pause_s
         self._positions: dict[str, int] = {}
         self._shipped_instruments: tuple[Instrument, ...] = ()
         self._is_aligned = False
+        self._lacks_something = False
         self._wanted = threading.Event()
         self._stopping = threading.Event()
         self._abandoned = threading.Event()
@@ -119,7 +123,7 @@ class Shipper:
 
     def _run(self) -> None:
         self._positions = self._remembered()
-        pause_s = _FIRST_PAUSE_S
+        pause_s = min(_FIRST_PAUSE_S, self._longest_pause_s)
         try:
             while not self._abandoned.is_set():
                 self._wanted.clear()
@@ -129,12 +133,12 @@ class Shipper:
                     self._note_failure(error)
                     if self._stopping.wait(pause_s):
                         return
-                    pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                    pause_s = min(2 * pause_s, self._longest_pause_s)
                     continue
                 if self.status.failure is not None:
                     _LOG.warning("shipping: %s takes records again", self._name)
                     self.status = replace(self.status, failure=None)
-                pause_s = _FIRST_PAUSE_S
+                pause_s = min(_FIRST_PAUSE_S, self._longest_pause_s)
                 if not has_shipped:
                     if self._stopping.is_set():
                         return
@@ -177,12 +181,13 @@ class Shipper:
     def _align(self) -> None:
         """Set positions back to what the target really holds; make it ready where it is not."""
         collectors = self._source.collectors()
+        if self._lacks_something:
+            self._set_up()
         try:
             held = {collector: self._target.last_second(collector) for collector in collectors}
         except StoreMissingError as error:
-            _LOG.warning("shipping: %s; setting it up", error)
-            for step in self._target.set_up():
-                _LOG.info("shipping: %s", step)
+            _LOG.info("shipping: %s", error)
+            self._set_up()
             held = {collector: self._target.last_second(collector) for collector in collectors}
         for collector, second in held.items():
             if second is None:
@@ -191,6 +196,11 @@ class Shipper:
                 self._positions[collector] = min(self._positions[collector], second)
         self._shipped_instruments = ()
         self._is_aligned = True
+
+    def _set_up(self) -> None:
+        for step in self._target.set_up():
+            _LOG.info("shipping: %s", step)
+        self._lacks_something = False
 
     def _ship_instruments(self) -> None:
         instruments = self._source.instruments()
@@ -243,6 +253,7 @@ class Shipper:
             _LOG.error("shipping: %s; records stay in the embedded store and are shipped later", error)
         self.status = replace(self.status, failures=self.status.failures + 1, failure=str(error))
         self._is_aligned = False
+        self._lacks_something = isinstance(error, StoreMissingError)
 
     def _remembered(self) -> dict[str, int]:
         """The positions of the last life; none where there is no file, or it is of another target."""

@@ -48,10 +48,9 @@ class InfluxBarStore:
         self._settings = settings
         self._readonly = readonly
         self._server = InfluxServer(settings)
-        self._reader = InfluxReader(self._server)
-        self._appender = InfluxAppender(self._reader, verify)
+        self._verify = verify
         self._newest: dict[str, int] = {}
-        self._is_checked = False
+        self._forget()
 
     @property
     def reader(self) -> InfluxReader:
@@ -83,6 +82,7 @@ class InfluxBarStore:
     def set_up(self, shorten: bool = False) -> list[str]:
         """Make the database, policies and continuous queries that are missing; see ``influx_setup``."""
         self._check_writable()
+        self._forget()
         return set_up(self._server, self._settings, shorten)
 
     def last_second(self, collector: str) -> int | None:
@@ -90,7 +90,8 @@ class InfluxBarStore:
         self._check()
         since = self._newest.get(collector)
         newest = self._last_second(collector, since)
-        if newest is None and since is not None:  # the server was emptied
+        if newest is None and since is not None:  # the server was emptied or set back
+            self._forget()
             newest = self._last_second(collector, None)
         if newest is None:
             self._newest.pop(collector, None)
@@ -180,6 +181,13 @@ class InfluxBarStore:
             select("last(closed_ns)", self._reader.source(CLOSINGS), condition), "time"
         )
         return int(found[0]) // 1000 if found else None
+
+    def _forget(self) -> None:
+        """What was learnt of the database may no longer hold."""
+        self._is_checked = False
+        self._newest.clear()
+        self._reader = InfluxReader(self._server)
+        self._appender = InfluxAppender(self._reader, self._verify)
 
     def _check(self) -> None:
         if not self._is_checked:

@@ -16,6 +16,7 @@ https://docs.influxdata.com/influxdb/v1/tools/api/
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -46,7 +47,9 @@ from squeezeflow_plugin.store.influx_schema import quoted
 _BLOB_LINES = 5000  # measured best of 20..12000
 _IN_FLIGHT = 4
 _SENTINEL = b"name,tags,name,duration,"
-_NOISY = ("influxdb_client.client.write_api", "influxdb_client.client.write.retry")
+_MISSING = re.compile(r"(database|retention policy|measurement) not found")
+# Each failed attempt at length, where what matters reaches the caller as an error.
+_NOISY = ("influxdb_client.client.write_api", "influxdb_client.client.write.retry", "urllib3.connectionpool")
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -112,8 +115,6 @@ class InfluxServer:
             verify_ssl=settings.influx_verify_tls,
             ssl_ca_cert=settings.influx_ca_file or None,
         )
-        for name in _NOISY:  # each failed attempt at length; what matters reaches the caller as an error
-            logging.getLogger(name).setLevel(logging.CRITICAL)
         self._writer: _Writer | None = None
 
     def write(self, policy: str, lines: Iterable[str]) -> None:
@@ -178,6 +179,8 @@ class InfluxServer:
         """The server's version, e.g. 1.6.7~rc0."""
         with self._typed_errors("ping"):
             answer = self._request("GET", "/ping")
+        if answer.status >= 300:  # a server that cannot answer this must not be taken for another version
+            raise self._refused(answer.status, answer.data)
         return str(answer.headers.get("X-Influxdb-Version", "unknown"))
 
     def close(self) -> None:
@@ -246,7 +249,7 @@ class InfluxServer:
         return [result.series for result in answer.results]
 
     def _failed(self, reason: str) -> StoreError:
-        if "not found" in reason:
+        if _MISSING.search(reason):
             return StoreMissingError(f"{self._where}: {reason}; `squeezeflow db setup` makes what is missing")
         return StoreError(f"{self._where}: {reason}; nothing was changed")
 
@@ -255,7 +258,7 @@ class InfluxServer:
         if status in {401, 403}:
             who = f"user {self._user!r}" if self._user else "a request without a user (INFLUX_USER)"
             return StoreUnavailableError(f"{self._where} refuses {who}: {status} {reason}")
-        if "not found" in reason:
+        if _MISSING.search(reason):
             return self._failed(reason)
         if status >= 429:
             return StoreUnavailableError(f"{self._where} answered {status}: {reason}")
@@ -279,6 +282,8 @@ class _Writer:
 
     def __init__(self, client: Any, is_v1: bool, timeout_s: float) -> None:
         self.is_stuck = False
+        for name in _NOISY:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         # Three attempts within a second or so, then the caller knows; each may take the client's time limit.
         self._patience_s = 4 * timeout_s + 30
         self._free = threading.Semaphore(_IN_FLIGHT)

@@ -52,12 +52,13 @@ def set_up_policies(server: InfluxServer, settings: Settings, shorten: bool = Fa
 
 
 def wanted_policies(settings: Settings) -> Mapping[str, int | None]:
-    """Policy to hours; None keeps for ever."""
-    return {
-        META_POLICY: None,
-        SECOND.policy: settings.influx_retention_hours,
-        **{timeframe.policy: timeframe.hours for timeframe in HIGHER},
+    """Policy to hours, None keeps for ever; no higher timeframe is kept shorter than the seconds."""
+    hours = settings.influx_retention_hours
+    higher = {
+        timeframe.policy: None if hours is None or timeframe.hours is None else max(hours, timeframe.hours)
+        for timeframe in HIGHER
     }
+    return {META_POLICY: None, SECOND.policy: hours, **higher}
 
 
 def policies(server: InfluxServer) -> dict[str, int | None]:
