@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from squeezeflow_plugin.backtest.decisions import Signal
 from squeezeflow_plugin.features.flow import FloatArray, Flow
+from squeezeflow_plugin.provider.decisions import Signal
 
 Row = list[Any]
 

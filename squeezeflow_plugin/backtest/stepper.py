@@ -33,7 +33,6 @@ from freqtrade.plugins.protectionmanager import ProtectionManager
 from freqtrade.strategy import IStrategy
 from freqtrade.strategy.strategy_wrapper import strategy_safe_wrapper
 
-from squeezeflow_plugin.backtest.decisions import AssetDecisions
 from squeezeflow_plugin.backtest.exchange import SecondsExchange
 from squeezeflow_plugin.backtest.flows import Chunk, FlowReader
 from squeezeflow_plugin.backtest.rows import PairRows, Row
@@ -45,6 +44,7 @@ from squeezeflow_plugin.errors import SettingsError
 from squeezeflow_plugin.features.flow import Flow
 from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.phases.tags import EnterTag, parse_tag
+from squeezeflow_plugin.provider.decisions import AssetDecisions
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.contract import BarStore
 
