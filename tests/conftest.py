@@ -6,9 +6,20 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.influx_server import InfluxDaemon
+
+# The same examples at every run, and no time limits: those belong into the benchmarks.
+hypothesis.settings.register_profile(
+    "house",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("house")
 
 SHARED = Path(os.environ.get("SQUEEZEFLOW_SHARED") or Path(__file__).parents[2] / "shared")
 
