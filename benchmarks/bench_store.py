@@ -34,12 +34,13 @@ def make_records(seconds: int, names: tuple[str, ...]) -> list[ClosingRecord]:
     # A sum of price x size of some trades: as many digits as float64 has.
     buys, sells = closed * np.round(rng.lognormal(-2, 2, (2, *closed.shape)), 5) * 1.000_01
     counts = rng.poisson(4, (2, *closed.shape)) + 1
-    columns = [each.tolist() for each in (opened, high, low, closed, buys, sells, *counts)]
+    nothing = np.zeros(closed.shape)
+    columns = [each.tolist() for each in (opened, high, low, closed, buys, sells, *counts, nothing, nothing)]
     records = []
     for i in range(seconds):
         second = T0 + i
         rows = zip(*(column[i] for column in columns), strict=True)
-        bars = tuple(Bar(name, second, *row, 0.0, 0.0) for name, row in zip(names, rows, strict=True))
+        bars = tuple(Bar(name, second, *row) for name, row in zip(names, rows, strict=True))
         late = msgspec.structs.replace(bars[0], second=second - 20, revision=1)
         revisions = (late,) if i % 60 == 30 else ()
         records.append(ClosingRecord("main", second, second * 10**9 + 1_400_000_000, bars, revisions, names))
