@@ -7,6 +7,7 @@ because FreqTrade refuses candles that are older than seven.
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import logging
 import shutil
@@ -170,11 +171,17 @@ def rehearsal(tmp_path: Path, story: Story, monkeypatch: pytest.MonkeyPatch) -> 
         settings = load(config["squeezeflow"], {})
         bot = FreqtradeBot(config)
         bot.state = bot.state.__class__.RUNNING
+        made = Rehearsal(bot, clock, store, settings, asked, port)
         try:
-            yield Rehearsal(bot, clock, store, settings, asked, port)
+            yield made
         finally:
             bot.cleanup()
             store.close()
+            # FreqTrade leaves loops and sockets to the collector; they are to be found here, where warnings
+            # are not errors, and not in some later test.
+            del bot, made.bot
+            Trade.session.remove()
+            gc.collect()
 
 
 def test_a_trade_is_entered_and_left_at_the_decision_seconds(
