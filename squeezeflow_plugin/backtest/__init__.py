@@ -1,1 +1,1 @@
-"""Backtests on FreqTrade's own trade logic, fed from the store: the stock command and true one-second runs."""
+"""Backtests on FreqTrade's own trade logic, fed from the store, second by second."""

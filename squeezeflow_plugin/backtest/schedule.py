@@ -1,7 +1,7 @@
 """Which seconds FreqTrade must see: those in which one of its own checks can come out differently.
 
-FreqTrade looks at every row. Without an open trade a row does something only where an entry may be taken. With
-one, a row does something where the stop or the liquidation price lies within it, where the return could
+FreqTrade looks at every row. Without an open trade a row does something only where an entry may be taken.
+With one, a row does something where the stop or the liquidation price lies within it, where the return could
 reach the lowest target of ``minimal_roi``, where a funding fee is due, where an exit has been decided, or
 where an order is open. All of these are known from the trade and the chunk's prices, so the rows between are
 left out; the extremes they would have noted are noted when the next one is seen. Whatever cannot be known
@@ -20,7 +20,9 @@ from freqtrade.strategy import IStrategy
 
 from squeezeflow_plugin.backtest.rows import PairRows
 
-_SLACK = 1e-6  # a price this much (relative) short of a return target is looked at, so that rounding hides none
+_SLACK = (
+    1e-6  # a price this much (relative) short of a return target is looked at, so that rounding hides none
+)
 _JUDGING = (
     "custom_exit",
     "should_exit",

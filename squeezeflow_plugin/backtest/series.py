@@ -1,4 +1,4 @@
-"""What is kept of a pair's seconds for results and pictures: candles of a minute, or of several in a long run."""
+"""What is kept of a pair's seconds for results and pictures: candles of one minute, in a long run of more."""
 
 from __future__ import annotations
 

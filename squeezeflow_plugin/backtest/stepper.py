@@ -28,13 +28,14 @@ from freqtrade.constants import Config
 from freqtrade.enums import BacktestState, TradingMode
 from freqtrade.exchange import timeframe_to_seconds
 from freqtrade.optimize.backtesting import HIGH_IDX, LOW_IDX, Backtesting
-from freqtrade.persistence import LocalTrade
+from freqtrade.persistence import LocalTrade, disable_database_use
 from freqtrade.plugins.protectionmanager import ProtectionManager
 from freqtrade.strategy import IStrategy
 from freqtrade.strategy.strategy_wrapper import strategy_safe_wrapper
 
 from squeezeflow_plugin.backtest.exchange import SecondsExchange
-from squeezeflow_plugin.backtest.flows import Chunk, FlowReader
+from squeezeflow_plugin.backtest.flows import Chunk, chunks
+from squeezeflow_plugin.backtest.noise import NoiseCount
 from squeezeflow_plugin.backtest.rows import PairRows, Row
 from squeezeflow_plugin.backtest.schedule import Schedule
 from squeezeflow_plugin.backtest.series import Series, grid_of
@@ -50,6 +51,8 @@ from squeezeflow_plugin.store.contract import BarStore
 
 log = logging.getLogger(__name__)
 
+FUNDING_S = 8 * 3600
+"""The time between two fundings at which the configured rate is paid."""
 HOST_TIMEFRAME = "1m"
 """The timeframe the live bot runs at: candles that locks and protections count are of this length."""
 
@@ -58,12 +61,13 @@ HOST_TIMEFRAME = "1m"
 class Rules:
     """How decisions become fills: ``delay_s`` seconds late, ``slippage`` a share of the price worse.
 
-    With ``skip`` off FreqTrade sees every second, for comparisons.
+    With ``skip`` off FreqTrade sees every second, for comparisons; ``noise`` counts events on noise too.
     """
 
     delay_s: int = 1
     slippage: float = 0.0
     skip: bool = True
+    noise: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.delay_s <= 60:
@@ -76,7 +80,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the seconds come from: the store, each pair's markets, the window, and the settings of a live bot."""
+    """Where the seconds come from, and the settings that a live bot would have."""
 
     store: BarStore
     markets: Mapping[str, AssetMarkets]
@@ -99,11 +103,12 @@ class Progress:
 
 
 class SecondsBacktesting(Backtesting):  # type: ignore[misc]  # FreqTrade ships no types
-    """One strategy over one window. ``decisions`` and ``series`` are what the report needs beside the results."""
+    """One strategy over one window; ``decisions``, ``series`` and ``counts`` are for the report."""
 
     def __init__(self, config: Config, exchange: SecondsExchange, source: Source, rules: Rules) -> None:
         self.source, self.rules = source, rules
         self.decisions: dict[str, AssetDecisions] = {}
+        self.noise: dict[str, NoiseCount] = {}
         self.series: dict[str, Series] = {}
         self.counts = Progress()
         self._rows: dict[str, PairRows] = {}
@@ -112,7 +117,7 @@ class SecondsBacktesting(Backtesting):  # type: ignore[misc]  # FreqTrade ships 
         self._frames: dict[str, pd.DataFrame] = {}
         self._marks: dict[str, pd.DataFrame] = {}
         futures = config["trading_mode"] == TradingMode.FUTURES
-        self._funding_rate: float = (config.get("futures_funding_rate") or 0.0) if futures else 0.0
+        self.funding_rate: float = (config.get("futures_funding_rate") or 0.0) if futures else 0.0
         super().__init__(config, exchange=exchange)
         self.timeframe_min = 1  # FreqTrade divides by it; a second is 0 minutes
 
@@ -125,9 +130,11 @@ class SecondsBacktesting(Backtesting):  # type: ignore[misc]  # FreqTrade ships 
         return self._frames, self.timerange
 
     def _load_bt_data_detail(self) -> None:
-        self.detail_data = {}
+        self.detail_data: dict[str, pd.DataFrame] = {}
         self.futures_data = {}
-        self.funding_fee_timeframe_secs = timeframe_to_seconds(self.exchange.get_option("funding_fee_timeframe"))
+        self.funding_fee_timeframe_secs = timeframe_to_seconds(
+            self.exchange.get_option("funding_fee_timeframe")
+        )
         if self.trading_mode == TradingMode.FUTURES:
             self._refuse_untiered()
             self.futures_data = {pair: pd.DataFrame() for pair in self.pairlists.whitelist}
@@ -182,12 +189,14 @@ class SecondsBacktesting(Backtesting):  # type: ignore[misc]  # FreqTrade ships 
             self._rows[pair] = PairRows(self.rules.delay_s)
             self.decisions[pair] = AssetDecisions(source.params, window.start)
             self.series[pair] = Series(window.start, window.stop)
+            if self.rules.noise:
+                self.noise[pair] = NoiseCount(source.params, window.start, seed=len(self.noise))
         schedule = Schedule(
-            self._rows, self.strategy, self.funding_fee_timeframe_secs if self._funding_rate else 0
+            self._rows, self.strategy, self.funding_fee_timeframe_secs if self.funding_rate else 0
         )
         markets = {pair: source.markets[pair] for pair in self._rows}
         self._set_progress_step(BacktestState.BACKTEST, window.stop - window.read_from)
-        for chunk in FlowReader(source.store, markets, window.read_from, window.stop):
+        for chunk in chunks(source.store, markets, window.read_from, window.stop):
             self.check_abort()
             self._decide(chunk)
             yield from self._walk(schedule, max(chunk.start, window.start + 1), chunk.stop)
@@ -202,6 +211,8 @@ class SecondsBacktesting(Backtesting):  # type: ignore[misc]  # FreqTrade ships 
             self._rows[pair].load(asset.flow, signals)
             self.series[pair].add(asset)
             self._note_marks(pair, asset.flow)
+            if pair in self.noise:
+                self.noise[pair].add(asset.flow)
             if chunk.stop > self.source.window.start:
                 for total, part in (
                     (self.counts.traded_quote, asset.traded_quote),
@@ -210,16 +221,16 @@ class SecondsBacktesting(Backtesting):  # type: ignore[misc]  # FreqTrade ships 
                     total[pair] = total.get(pair, 0.0) + part
 
     def _note_marks(self, pair: str, flow: Flow) -> None:
-        """Where a funding rate is configured: the prices of the chunk's funding times stand for mark prices."""
-        if not self._funding_rate or len(flow) == 0:
+        """Where a funding rate is configured: the prices at the times of funding stand for mark prices."""
+        if not self.funding_rate or len(flow) == 0:
             return
-        due = np.flatnonzero(flow.time % self.funding_fee_timeframe_secs == 0)
+        due = np.flatnonzero(flow.time % FUNDING_S == 0)
         dates = pd.to_datetime(flow.time[due] * 1000, unit="ms", utc=True)
         marks = self._marks.get(pair, pd.DataFrame())
         self._marks[pair] = pd.concat([marks, pd.DataFrame({"date": dates, "open": flow.open[due]})])
         none = pd.DataFrame({"date": dates[:0], "funding_rate": []})
         self.futures_data[pair] = self.exchange.combine_funding_and_mark(
-            none, self._marks[pair].reset_index(drop=True), self._funding_rate
+            none, self._marks[pair].reset_index(drop=True), self.funding_rate
         )
 
     def _walk(
@@ -249,7 +260,7 @@ class SecondsBacktesting(Backtesting):  # type: ignore[misc]  # FreqTrade ships 
             self._note_extremes(pair, stop)
 
     def _capture_until(self, second: int) -> None:
-        """Note the wallet at each point of the grid before ``second``; it changes only where FreqTrade looks."""
+        """Note the wallet at each point of the grid before ``second``; between looks it stays the same."""
         grid = grid_of(len(self.source.window))
         while self._captured < second:
             at, self._captured = self._captured, self._captured + grid
@@ -331,9 +342,7 @@ class SecondsBacktesting(Backtesting):  # type: ignore[misc]  # FreqTrade ships 
 
     def disable_database_use(self) -> None:
         """As FreqTrade's; locks end with a candle of the live bot's timeframe."""
-        timeframe, self.timeframe = self.timeframe, HOST_TIMEFRAME
-        super().disable_database_use()
-        self.timeframe = timeframe
+        disable_database_use(HOST_TIMEFRAME)
 
     def _load_protections(self, strategy: IStrategy) -> None:
         if self.enable_protections:

@@ -13,14 +13,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from squeezeflow_plugin.errors import SettingsError, StoreEmptyError
+from squeezeflow_plugin.provider.spans import HOW_TO_FILL, shown, shown_span
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.contract import BarStore
 
 DAY_S = 86_400
-HOW_TO_FILL = (
-    "get some with `squeezeflow simulate --hours 48` (a simulated market), `squeezeflow import` (files) or "
-    "`squeezeflow collect` (the exchanges, from now on)"
-)
 _FORMS = (
     (re.compile(r"\d{4}-\d{2}-\d{2}"), "%Y-%m-%d"),
     (re.compile(r"\d{8}"), "%Y%m%d"),
@@ -88,7 +85,10 @@ def asked_range(timerange: str) -> Asked:
 
 
 def window_of(store: BarStore, settings: Settings, asked: Asked, warmup_s: int) -> Window:
-    """What can be decided of the asked seconds. Raises StoreEmptyError, saying what exists, where nothing can."""
+    """What can be decided of the asked seconds.
+
+    Raises StoreEmptyError, saying what exists and how to get more, where nothing can.
+    """
     span = store.span()
     if span is None:
         raise StoreEmptyError(f"the store {settings.store_path} holds no data; {HOW_TO_FILL}")
@@ -102,29 +102,10 @@ def window_of(store: BarStore, settings: Settings, asked: Asked, warmup_s: int) 
     ready_from = max(start, read_from + warmup_s - 1)
     if ready_from >= stop:
         raise StoreEmptyError(
-            f"{holds}: the first decision needs {warmup_s} seconds of data before it, at {shown(ready_from)}, "
-            f"and the span ends at {shown(stop)}; ask for a later one, or {HOW_TO_FILL}"
+            f"{holds}: the first decision needs {warmup_s} seconds of data up to it, at "
+            f"{shown(ready_from)}, and the span ends at {shown(stop)}; ask for a later one, or {HOW_TO_FILL}"
         )
     return Window(start, stop, read_from, ready_from)
-
-
-def shown(second: int) -> str:
-    """A second as text, in UTC.
-
-    >>> shown(1754697600)
-    '2025-08-09 00:00:00 UTC'
-    """
-    return dt.datetime.fromtimestamp(second, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def shown_span(start: int | None, stop: int | None) -> str:
-    """A span as text, with its last second.
-
-    >>> shown_span(1754697600, 1754784000)
-    'from 2025-08-09 00:00:00 UTC to 2025-08-09 23:59:59 UTC'
-    """
-    first = "from its beginning" if start is None else f"from {shown(start)}"
-    return f"{first} to {'its end' if stop is None else shown(stop - 1)}"
 
 
 def _assets(store: BarStore) -> str:

@@ -77,11 +77,12 @@ class Tally:
 class AssetDecisions:
     """Decides one asset's seconds in order; ``first`` is the first one that counts, those before it warm up.
 
-    ``exits`` is the first exit of each event that has one by now, by the event's second.
+    ``events`` and ``exits``, the first exit of each event that has one by now, are by the event's second.
     """
 
     def __init__(self, params: Params, first: int) -> None:
         self.tally = Tally()
+        self.events: dict[int, Event] = {}
         self.exits: dict[int, Exit] = {}
         self._params = params
         self._first = first
@@ -96,20 +97,10 @@ class AssetDecisions:
         decided = self._engine.columns(flow, DECIDED_NAMES)
         counted = max(self._first - int(flow.time[0]), 0)
         self.tally.add(decided[counted:])
-        events = self._events(flow, decided, counted)
+        events = _events_of(flow, decided, counted)
+        self.events |= {event.second: event for event in events}
         self._seek_exits(flow, decided, events)
         return tuple(self._signals(flow, decided, counted, events))
-
-    def _events(self, flow: Flow, decided: FloatArray, counted: int) -> list[Event]:
-        rows = np.flatnonzero(decided[counted:, _PLACES["event"]]) + counted
-        return [
-            Event(
-                int(flow.time[row]),
-                int(decided[row, _PLACES["event"]]),
-                dict(zip(DECIDED_NAMES, decided[row].tolist(), strict=True)),
-            )
-            for row in rows.tolist()
-        ]
 
     def _signals(self, flow: Flow, decided: FloatArray, counted: int, events: list[Event]) -> list[Signal]:
         held = decided[:, _PLACES["entry"]] * (decided[:, _PLACES["tradable"]] != 0.0)
@@ -140,3 +131,16 @@ class AssetDecisions:
             if found is not None:
                 self.exits[second] = found
                 del self._watches[second]
+
+
+def _events_of(flow: Flow, decided: FloatArray, counted: int) -> list[Event]:
+    """The entry events of the rows from ``counted`` on."""
+    rows = np.flatnonzero(decided[counted:, _PLACES["event"]]) + counted
+    return [
+        Event(
+            int(flow.time[row]),
+            int(decided[row, _PLACES["event"]]),
+            dict(zip(DECIDED_NAMES, decided[row].tolist(), strict=True)),
+        )
+        for row in rows.tolist()
+    ]
