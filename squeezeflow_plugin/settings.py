@@ -83,6 +83,8 @@ class Settings:
     """Seconds without a trade after which a feed no longer counts as live."""
     journal_hours: float = 2.0
     """Hours of received trades the journal keeps."""
+    retention_days: int = 30
+    """Days that closed partitions of the embedded store are kept; 0: for ever. Imported ones stay."""
     decision_timeout_ms: int = 250
     """How long after a close's deadline the bot waits for its record before it vetoes entries."""
     max_leverage: float = 5.0
@@ -158,6 +160,7 @@ class Settings:
             "more than the revision horizon",
             self.journal_hours,
         )
+        _check(0 <= self.retention_days <= 36_500, "retention_days", "in 0..36500", self.retention_days)
         _check(
             50 <= self.decision_timeout_ms <= 5000,
             "decision_timeout_ms",

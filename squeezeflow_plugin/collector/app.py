@@ -23,6 +23,7 @@ from squeezeflow_plugin.bars.closing import Closer
 from squeezeflow_plugin.clock import Clock, SystemClock
 from squeezeflow_plugin.collector.instruments import open_markets
 from squeezeflow_plugin.collector.intake import Intake
+from squeezeflow_plugin.collector.keeping import StoreKeeping
 from squeezeflow_plugin.collector.outlets import Outlets
 from squeezeflow_plugin.collector.selection import select_markets
 from squeezeflow_plugin.collector.stats import Stats, Tally, write_stats
@@ -82,6 +83,7 @@ class Collector:
         self._connections: list[FeedConnection] = []
         self._closer: Closer | None = None
         self._outlets: Outlets | None = None
+        self._keeping: StoreKeeping | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Collect until ``stop`` is set, then let the store take what is closed and return.
@@ -109,6 +111,10 @@ class Collector:
             self._settings, self._clock, instruments, closer, self._queue, lambda: self._snapshot(closer)
         )
         work.append(self._outlets.run())
+        self._keeping = StoreKeeping(
+            self._settings, self._clock, lambda: closer.last_second, self._on_store_failed
+        )
+        work.append(self._keeping.run())
         try:
             await self._run_until(stop, work)
         finally:
@@ -265,6 +271,8 @@ class Collector:
             self._tally.stored(delay_ms)
         if self._outlets is not None:
             self._outlets.stored(records, delays_ms)
+        if self._keeping is not None:
+            self._keeping.stored()
 
     def _on_store_failed(self) -> None:
         self._tally.store_failures += 1

@@ -48,6 +48,10 @@ SCHEMA = Schema(
 )
 
 
+IMPORTER = "import"
+"""Name, or with a colon the beginning of the name, of the collector that imported records carry."""
+
+
 @dataclass(frozen=True)
 class Partition:
     """Files that hold the records of the seconds ``[start, stop)``, late ones excepted that came since."""
@@ -64,6 +68,15 @@ def partition_dir(path: Path) -> Path:
     'data/store.partitions'
     """
     return path.with_suffix(".partitions")
+
+
+def is_imported(collector: str) -> bool:
+    """Whether a collector's records were imported; retention leaves them alone.
+
+    >>> is_imported("import:BINANCE:btcusdt"), is_imported("main")
+    (True, False)
+    """
+    return collector == IMPORTER or collector.startswith(f"{IMPORTER}:")
 
 
 def position(second: int) -> int:

@@ -68,14 +68,15 @@ def _fit(prices: Floats, bits: Integers) -> tuple[npt.NDArray[np.int32], Integer
     whole = np.zeros(prices.shape, dtype=np.int64)
     found = 0
     for exponent, power in enumerate(_POWERS):
-        scaled = np.rint(finite * power)
-        held = np.abs(scaled) < _EXACT
-        exact = usable & (held & ((scaled / power).view(np.int64) == bits)).all(axis=0)
+        with np.errstate(over="ignore"):  # what does not fit is 0 ticks, which gives back no such price
+            scaled = np.rint(finite * power)
+        ticks = np.where(np.abs(scaled) < _EXACT, scaled, 0.0).astype(np.int64)
+        exact = usable & ((ticks / power).view(np.int64) == bits).all(axis=0)
         count = int(np.count_nonzero(exact))
         if count > found:
             found = count
             best = np.where(exact, exponent, RAW).astype(np.int32)
-            whole = np.where(exact, scaled, 0.0).astype(np.int64)
+            whole = np.where(exact, ticks, 0)
         if found == np.count_nonzero(usable):
             break
     return best, whole

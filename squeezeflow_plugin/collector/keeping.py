@@ -1,0 +1,105 @@
+"""Roll-over and retention of the embedded store beside collecting, in a thread, at quiet moments.
+
+The thread works in small steps and begins each of them in the part of a second that follows a record's way
+into the store, so that the next close, a second later, finds the machine free. A failure is said and counted
+and tried again at the next turn: the store works on, it only keeps more in SQLite.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+
+from squeezeflow_plugin.clock import Clock
+from squeezeflow_plugin.errors import StoreError
+from squeezeflow_plugin.market import NS_PER_SECOND
+from squeezeflow_plugin.settings import Settings
+from squeezeflow_plugin.store.layout import is_imported
+from squeezeflow_plugin.store.rolling import Periods, StoreKeeper
+
+_LOG = logging.getLogger(__name__)
+MARGIN_S = 300
+"""Seconds that a period stays in SQLite after its last bar can no longer change."""
+_TURN_S = 60
+_DAY_S = 86_400
+_QUIET_S = 0.35
+_LONGEST_WAIT_S = 2.0
+
+
+class StoreKeeping:
+    """Keeps the store of ``settings``; ``last_second`` says how far the collector has closed."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        last_second: Callable[[], int | None],
+        failed: Callable[[], None],
+        periods: Periods | None = None,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._last_second = last_second
+        self._failed = failed
+        self._periods = periods or Periods()
+        self._quiet = threading.Event()
+        self._stopping = False
+        self._done = 0
+
+    def stored(self) -> None:
+        """A record is in the store: from now it is quiet for a while. Called on the event loop."""
+        self._quiet.set()
+        asyncio.get_running_loop().call_later(_QUIET_S, self._quiet.clear)
+
+    async def run(self) -> None:
+        """Take a turn whenever another period is over, until cancelled."""
+        try:
+            while True:
+                await self._clock.wait_until(self._clock.now_ns() + _TURN_S * NS_PER_SECOND)
+                last = self._last_second()
+                if last is None:
+                    continue
+                before = last - self._settings.revision_horizon_s - MARGIN_S
+                before -= before % self._periods.block_s
+                if before > self._done:
+                    await asyncio.to_thread(self.turn, before)
+                    self._done = before
+        finally:
+            self._stopping = True
+            self._quiet.set()
+
+    def turn(self, before: int) -> None:
+        """Roll what ended by second ``before``, drop what is older than the retention; logs, never raises."""
+        try:
+            keeper = StoreKeeper(self._settings.store_path, self._periods, self._pause)
+            try:
+                rolled = keeper.roll_over(before)
+                dropped = 0
+                if self._settings.retention_days:
+                    oldest = before - self._settings.retention_days * _DAY_S
+                    dropped = keeper.retain(oldest, spared=is_imported)
+            finally:
+                keeper.close()
+        except StoreError as error:
+            if not self._stopping:
+                self._failed()
+                _LOG.error("roll-over: %s; it is tried again when the next period is over", error)
+            return
+        if rolled.partitions or dropped:
+            _LOG.info(
+                "roll-over: %d records with %d bars into %d partitions, %d older than %d days dropped",
+                rolled.records,
+                rolled.bars,
+                rolled.partitions,
+                dropped,
+                self._settings.retention_days,
+            )
+
+    def _pause(self) -> None:
+        """Between two steps: wait for a quiet moment; raises StoreError once the collector stops."""
+        if not self._stopping:
+            self._quiet.wait(_LONGEST_WAIT_S)
+        if self._stopping:
+            raise StoreError("the collector stops; what is not rolled stays in SQLite")
