@@ -1,8 +1,9 @@
-"""The FreqTrade strategy: FreqTrade's callbacks, answered from a ``Session``.
+"""The FreqTrade strategy: FreqTrade's callbacks, answered from a ``Session`` or, in analysis, ``Offline``.
 
 FreqTrade trades no timeframe under a minute, so the host timeframe is 1m and the second lives inside it:
 ``bot_loop_start`` blocks until the next second has closed and decides it, and the candle's frame is a view
-of that. In analysis modes (backtesting, plotting, listing) nothing is swapped and nothing is entered.
+of that. In analysis (backtesting, hyperopt, lookahead and recursive analysis, plots, the webserver) the
+constructor brings the data, nothing of FreqTrade's is swapped, and the seconds are decided from the frame.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ import numpy as np
 import pandas as pd
 from freqtrade.constants import Config
 from freqtrade.enums import TradingMode
+from freqtrade.exceptions import OperationalException
+from freqtrade.exchange import timeframe_to_seconds
 from freqtrade.persistence import Order, Trade
 from freqtrade.strategy import IStrategy
 
 from squeezeflow_plugin import __version__
 from squeezeflow_plugin.clock import Clock, SystemClock
+from squeezeflow_plugin.errors import SqueezeFlowError
 from squeezeflow_plugin.phases.engine import fingerprint
 from squeezeflow_plugin.phases.layout import COLUMN_NAMES
 from squeezeflow_plugin.phases.params import Params
@@ -30,8 +34,10 @@ from squeezeflow_plugin.provider.desk import pair_markets
 from squeezeflow_plugin.provider.fastpath import open_fast_path
 from squeezeflow_plugin.settings import Settings, load
 from squeezeflow_plugin.store.decisions import DecisionLog
-from squeezeflow_plugin.store.embedded import EmbeddedBarStore
+from squeezeflow_plugin.store.registry import open_store
 from squeezeflow_plugin.strategy.columns import PLOT_CONFIG, SHOWN, decision_columns
+from squeezeflow_plugin.strategy.loader import bring_data, needs_data
+from squeezeflow_plugin.strategy.offline import Offer, Offline
 from squeezeflow_plugin.strategy.session import Fill, OpenTrade, Session, wait_for_store
 
 log = logging.getLogger(__name__)
@@ -75,7 +81,22 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
         self.can_short = config.get("trading_mode", TradingMode.SPOT) == TradingMode.FUTURES
         self._session: Session | None = None
         self._decider: Decider | None = None
+        self._offline: Offline | None = None
         self._settings: Settings | None = None
+        timeframe = config.get("timeframe") or self.timeframe
+        if needs_data(config, timeframe):
+            self._go_offline(config, timeframe)
+
+    def _go_offline(self, config: Config, timeframe: str) -> None:
+        """Bring the data of an analysis command; what is missing becomes FreqTrade's own kind of error."""
+        try:
+            settings = load(config.get("squeezeflow"))
+            params = Params.from_mapping(settings.method)
+            self.startup_candle_count = -(-params.warmup_rows // timeframe_to_seconds(timeframe))
+            data = bring_data(config, settings, timeframe, self.startup_candle_count)
+        except SqueezeFlowError as error:
+            raise OperationalException(f"SqueezeFlow: {error}") from error
+        self._offline, self._settings = Offline(data, params), settings
 
     def version(self) -> str:
         return __version__
@@ -94,20 +115,20 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
         Raises a SqueezeFlowError, which stops the bot's start, where anything is missing.
         """
         if self.dp.runmode not in dataprovider.LIVE_MODES:
-            if self._decider is None:
+            if self._decider is None and self._offline is None:
                 log.info("run mode %s: seconds are scored in dry-run and live only", self.dp.runmode.value)
             return
         dataprovider.check_version()
         settings = load(self.config.get("squeezeflow"))
         clock = self.make_clock()
-        store = EmbeddedBarStore(settings.store_path, readonly=True)
+        store = open_store(settings)
         wait_for_store(store, settings, clock)
         instruments = store.instruments()
         markets = {
             pair: pair_markets(instruments, self.config["exchange"]["name"], pair, settings.quotes)
             for pair in self._traded_pairs(settings.max_symbols)
         }
-        engine = fingerprint(Params.from_mapping(settings.params))
+        engine = fingerprint(Params.from_mapping(settings.method))
         decisions = DecisionLog(settings.decisions_path, SHOWN, engine)
         fast_path = open_fast_path(settings, SHOWN, engine)
         session = Session(store, decisions, settings, markets, clock, fast_path)
@@ -129,15 +150,21 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
     def populate_indicators(self, dataframe: pd.DataFrame, metadata: dict[str, Any]) -> pd.DataFrame:
         """Scores and phases beside the candles: as last decided within each, the forming one as of now."""
         session, pair = self._session, metadata["pair"]
-        if session is None or pair not in session.pairs:
-            decided = np.full((len(COLUMN_NAMES), len(dataframe)), np.nan)
-        else:
-            starts = dataframe["date"].dt.as_unit("s").astype("int64")
-            decided = session.desk.timelines[pair].decisions_at_close(starts.tolist())
+        starts = dataframe["date"].dt.as_unit("s").astype("int64").tolist()
+        decided = np.full((len(COLUMN_NAMES), len(dataframe)), np.nan)
+        if self._offline is not None:
+            scored = self._offline.score(pair, starts, timeframe_to_seconds(self.timeframe))
+            if scored is None:
+                return dataframe.assign(**decision_columns(decided), armed=0)
+            return dataframe.assign(**decision_columns(scored.at_close), armed=scored.armed)
+        if session is not None and pair in session.pairs:
+            decided = session.desk.timelines[pair].decisions_at_close(starts)
         return dataframe.assign(**decision_columns(decided))
 
     def populate_entry_trend(self, dataframe: pd.DataFrame, metadata: dict[str, Any]) -> pd.DataFrame:
         """The entry that is open now, on the forming candle: the only row FreqTrade looks at."""
+        if self._offline is not None:
+            return self._armed(dataframe)
         dataframe = dataframe.assign(enter_long=0, enter_short=0)
         pair = metadata["pair"]
         entry = self._session.entry(pair) if self._session is not None else None
@@ -159,12 +186,14 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
         amount: float,  # noqa: ARG002
         rate: float,  # noqa: ARG002
         time_in_force: str,  # noqa: ARG002
-        current_time: datetime,  # noqa: ARG002
+        current_time: datetime,
         entry_tag: str | None,
         side: str,
         **_kwargs: Any,
     ) -> bool:
         """True only for an entry that is open now and was decided, logged and never traded before."""
+        if self._offline is not None:
+            return self._is_offered(pair, current_time, side)
         try:
             reason = self._refusal(pair, entry_tag, side)
         except Exception:  # FreqTrade takes an exception here for a yes
@@ -178,19 +207,22 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
         self,
         pair: str,
         trade: Trade,
-        current_time: datetime,  # noqa: ARG002 - FreqTrade's signature, as the following ones
-        current_rate: float,  # noqa: ARG002
+        current_time: datetime,
+        current_rate: float,  # noqa: ARG002 - FreqTrade's signature, as the following one
         current_profit: float,  # noqa: ARG002
         **_kwargs: Any,
     ) -> str | None:
         """The name of the exit that was decided for the trade, None as long as none was."""
+        if self._offline is not None:
+            tag = parse_tag(trade.enter_tag)
+            return self._offline.exit_name(pair, tag.second, _second(current_time)) if tag else None
         return None if self._decider is None else self._decider.exit_name(pair, trade.id)
 
     def custom_stake_amount(
         self,
-        pair: str,  # noqa: ARG002 - FreqTrade's signature, as the following ones
-        current_time: datetime,  # noqa: ARG002
-        current_rate: float,  # noqa: ARG002
+        pair: str,
+        current_time: datetime,
+        current_rate: float,  # noqa: ARG002 - FreqTrade's signature, as the following ones
         proposed_stake: float,
         min_stake: float | None,
         max_stake: float,
@@ -200,14 +232,14 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
         **_kwargs: Any,
     ) -> float:
         """The configured stake times the factor of the score's tier."""
-        tag = parse_tag(entry_tag)
+        tag = self._tag(pair, current_time, entry_tag)
         return proposed_stake if tag is None else stake_for(tag.score, proposed_stake, min_stake, max_stake)
 
     def leverage(
         self,
-        pair: str,  # noqa: ARG002 - FreqTrade's signature, as the following ones
-        current_time: datetime,  # noqa: ARG002
-        current_rate: float,  # noqa: ARG002
+        pair: str,
+        current_time: datetime,
+        current_rate: float,  # noqa: ARG002 - FreqTrade's signature, as the following ones
         proposed_leverage: float,
         max_leverage: float,
         entry_tag: str | None,
@@ -215,7 +247,7 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
         **_kwargs: Any,
     ) -> float:
         """The leverage of the score's tier, under the exchange's limit and ours."""
-        tag = parse_tag(entry_tag)
+        tag = self._tag(pair, current_time, entry_tag)
         if tag is None or self._settings is None:
             return proposed_leverage
         return leverage_for(tag.score, max_leverage, self._settings.max_leverage)
@@ -223,10 +255,12 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
     def order_filled(
         self, pair: str, trade: Trade, order: Order, current_time: datetime, **_kwargs: Any
     ) -> None:
-        """Log the order and its fill beside the decisions."""
+        """Log the order and its fill beside the decisions; in analysis the trade learns its event here."""
+        is_entry = order.ft_order_side == trade.entry_side
+        if self._offline is not None and is_entry:
+            _name_event(trade, self._offline.offer(pair, _second(current_time)))
         if self._session is None or not order.filled:
             return
-        is_entry = order.ft_order_side == trade.entry_side
         fill = Fill(
             is_entry,
             _ns(order.order_date_utc),
@@ -236,6 +270,26 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
         )
         tag = trade.enter_tag if is_entry else trade.exit_reason
         self._session.filled(_open_trade(trade, pair), tag or "", fill)
+
+    def _armed(self, dataframe: pd.DataFrame) -> pd.DataFrame:
+        """The side on which each following candle's seconds are asked about in ``confirm_trade_entry``."""
+        armed = dataframe["armed"]
+        return dataframe.assign(
+            enter_long=(armed > 0).astype(int), enter_short=((armed < 0) & self.can_short).astype(int)
+        )
+
+    def _is_offered(self, pair: str, current_time: datetime, side: str) -> bool:
+        assert self._offline is not None  # noqa: S101 - the caller asked
+        offer = self._offline.offer(pair, _second(current_time))
+        wanted = offer is not None and offer.direction == (-1 if side == "short" else 1)
+        return offer is not None and wanted and not _traded(pair, offer.tag)
+
+    def _tag(self, pair: str, current_time: datetime, entry_tag: str | None) -> EnterTag | None:
+        """What is entered: FreqTrade's tag says it, or in analysis the second."""
+        if self._offline is None:
+            return parse_tag(entry_tag)
+        offer = self._offline.offer(pair, _second(current_time))
+        return None if offer is None else offer.tag
 
     def _refusal(self, pair: str, entry_tag: str | None, side: str) -> str:
         tag = parse_tag(entry_tag)
@@ -268,6 +322,22 @@ def _traded(pair: str, tag: EnterTag) -> bool:
     """Whether FreqTrade's database has a trade, open or closed, on this entry event."""
     known = (parse_tag(trade.enter_tag) for trade in Trade.get_trades_proxy(pair=pair))
     return any(other is not None and other.second == tag.second for other in known)
+
+
+def _name_event(trade: Trade, offer: Offer | None) -> None:
+    """Give an analysed trade the tag of its event, which was not known when FreqTrade wrote its own.
+
+    Callbacks are handed a copy of the trade, so the one that FreqTrade goes on with is looked up.
+    """
+    for each in Trade.get_trades_proxy(pair=trade.pair, is_open=True):
+        if each.id == trade.id and offer is not None:
+            each.enter_tag = str(offer.tag)
+            for order in each.select_filled_orders(each.entry_side):
+                order.ft_order_tag = each.enter_tag
+
+
+def _second(moment: datetime) -> int:
+    return int(moment.timestamp())
 
 
 def _ns(moment: datetime) -> int:

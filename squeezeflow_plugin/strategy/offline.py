@@ -1,0 +1,151 @@
+"""The strategy's answers in FreqTrade's analysis commands, from files instead of a live session.
+
+FreqTrade hands a pair's whole frame of candles to ``populate_indicators`` and asks for entries and exits
+later. Every second that the frame covers is scored when the frame comes; nothing outside it is read, before
+or behind: what a frame says is a function of that frame's span. So ``lookahead-analysis``, which compares
+frames that end earlier with the whole one, sees what a decision rests on, and ``recursive-analysis``, which
+lets them begin later, sees how much it needs before it.
+
+Between decision and fill lies the delay of the method's section 9: what second i decided can be filled at the
+open of second i + 1 + delay at the earliest.
+
+FreqTrade asks for entries second by second only within a candle whose predecessor's frame row is *armed*, and
+only in one direction. A row is armed on the side of the newest setup of the ``setup_ttl`` seconds before its
+close. An event in the other direction, or of a setup that begins within the candle, is not entered here, as
+is none within the candle in which a trade of the pair was closed; ``run_backtest.py`` has no such limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from squeezeflow_plugin.features.flow import Flow
+from squeezeflow_plugin.phases.decision import FloatArray
+from squeezeflow_plugin.phases.engine import Engine
+from squeezeflow_plugin.phases.exits import Exit
+from squeezeflow_plugin.phases.layout import COLUMN_NAMES, SETUP
+from squeezeflow_plugin.phases.params import Params
+from squeezeflow_plugin.phases.tags import EnterTag
+from squeezeflow_plugin.provider.decisions import AssetDecisions
+from squeezeflow_plugin.provider.materialise import DataSet
+
+DELAY_S = 1
+ARMED = "armed"
+_PIECE_S = 4 * 3600
+
+
+@dataclass(frozen=True)
+class Offer:
+    """An entry that may be filled at one second: its tag and its direction."""
+
+    tag: EnterTag
+    direction: int
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A frame's seconds ``[first, stop)`` decided.
+
+    ``at_close`` float64[len(COLUMN_NAMES), n] is the decision of each candle's last second, NaN where there
+    is none; ``armed`` int8[n] the side on which the next candle's seconds are looked at, 0 for none;
+    ``offers`` by the second in which they may be filled; ``exits`` by the second of the entry event.
+    """
+
+    first: int
+    stop: int
+    at_close: FloatArray
+    armed: npt.NDArray[np.int8]
+    offers: Mapping[int, Offer]
+    exits: Mapping[int, Exit]
+
+
+class Offline:
+    """Scores frames and remembers, for each pair, the newest one; safe to pickle, as hyperopt does."""
+
+    def __init__(self, data: DataSet, params: Params, delay_s: int = DELAY_S) -> None:
+        self._data = data
+        self._params = params
+        self._lag_s = 1 + delay_s
+        self._scored: dict[str, Scored] = {}
+
+    def score(self, pair: str, starts: Sequence[int], candle_s: int) -> Scored | None:
+        """Decide every second of the candles that begin at ``starts``; None for a pair without data."""
+        if pair not in self._data.manifest.pairs or len(starts) == 0:
+            self._scored.pop(pair, None)
+            return None
+        frame = _Frame(np.asarray(starts, dtype=np.int64), candle_s, self._params)
+        # From here on nothing outside the frame can be read.
+        self._scored[pair] = frame.nothing
+        for begin in range(frame.first, frame.stop, _PIECE_S):
+            frame.take(self.flow(pair, begin, min(begin + _PIECE_S, frame.stop)))
+        self._scored[pair] = frame.scored(self._lag_s)
+        return self._scored[pair]
+
+    def flow(self, pair: str, start: int, stop: int) -> Flow:
+        """The pair's seconds ``[start, stop)``, those that its newest frame covers and no others."""
+        seen = self._scored[pair]
+        return self._data.flow(pair, max(start, seen.first), min(stop, seen.stop))
+
+    def offer(self, pair: str, second: int) -> Offer | None:
+        """The entry that may be filled at the open of ``second``, None where there is none."""
+        scored = self._scored.get(pair)
+        return None if scored is None else scored.offers.get(second)
+
+    def exit_name(self, pair: str, event_second: int, second: int) -> str | None:
+        """The exit of the trade on that event if it can be filled at ``second``, from its first second on."""
+        scored = self._scored.get(pair)
+        found = None if scored is None else scored.exits.get(event_second)
+        return found.name if found is not None and found.second + self._lag_s <= second else None
+
+
+class _Frame:
+    """One frame while its seconds are taken in, piece after piece."""
+
+    def __init__(self, starts: npt.NDArray[np.int64], candle_s: int, params: Params) -> None:
+        self.first, self.stop = int(starts[0]), int(starts[-1]) + candle_s
+        self._closes = starts + candle_s - 1
+        self._ttl_s = params.setup_ttl
+        self._engine = Engine(params)
+        self._decisions = AssetDecisions(params, self.first)
+        self._offers: dict[int, Offer] = {}
+        self._at_close = np.full((len(COLUMN_NAMES), len(starts)), np.nan)
+        self._armed = np.zeros(len(starts), dtype=np.int8)
+        self._setup = (self.first - self._ttl_s, 0)
+
+    @property
+    def nothing(self) -> Scored:
+        """The frame's span, nothing decided yet."""
+        return Scored(self.first, self.stop, self._at_close, self._armed, {}, {})
+
+    def take(self, flow: Flow) -> None:
+        if len(flow) == 0:
+            return
+        for signal in self._decisions.decide(flow):
+            self._offers[signal.second] = Offer(signal.event.tag, signal.event.direction)
+        decided = self._engine.run(flow).values
+        first = int(flow.time[0])
+        inside = np.flatnonzero((self._closes >= first) & (self._closes <= flow.time[-1]))
+        rows = self._closes[inside] - first
+        self._at_close[:, inside] = decided[rows].T
+        self._arm(inside, rows, decided[:, SETUP], first)
+
+    def scored(self, lag_s: int) -> Scored:
+        """Everything decided; ``lag_s`` lies between a decision's second and its fill."""
+        offers = {second + lag_s: offer for second, offer in self._offers.items()}
+        return Scored(self.first, self.stop, self._at_close, self._armed, offers, self._decisions.exits)
+
+    def _arm(
+        self, inside: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], setup: FloatArray, first: int
+    ) -> None:
+        """Arm the candles that close in the piece; the newest setup is carried on to the next one."""
+        active = np.flatnonzero(setup)
+        seconds = np.append(self._setup[0], active + first)
+        sides = np.append(self._setup[1], setup[active])
+        newest = np.searchsorted(active, rows, side="right")
+        fresh = rows + first - seconds[newest] < self._ttl_s
+        self._armed[inside] = np.where(fresh, sides[newest], 0)
+        self._setup = int(seconds[-1]), int(sides[-1])
