@@ -150,20 +150,24 @@ class Shipper:
             self._target.close()
 
     def _ship(self) -> bool:
-        """One batch of each collector that has something new; whether there was any."""
+        """One batch, of the collector that stands furthest back; whether there was any.
+
+        So a reader that finds a second finds what lies before it too, whichever collector wrote it.
+        """
         self._note_lag()
         if not self._is_aligned:
             self._align()
         self._ship_instruments()
-        has_shipped = False
+        waiting = []
         for collector in self._source.collectors():
-            if self._abandoned.is_set():
-                return False
             last = self._source.last_second(collector)
             if last is not None and (start := self._next(collector)) <= last:
-                self._ship_batch(collector, start, last)
-                has_shipped = True
-        return has_shipped
+                waiting.append((start, collector, last))
+        if not waiting:
+            return False
+        start, collector, last = min(waiting)
+        self._ship_batch(collector, start, last)
+        return True
 
     def _ship_batch(self, collector: str, start: int, last: int) -> None:
         """The next records from second ``start`` on; a stretch without any is passed over in one step."""

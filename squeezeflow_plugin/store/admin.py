@@ -17,9 +17,10 @@ from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.contract import BarStore
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
 from squeezeflow_plugin.store.influx import InfluxBarStore
+from squeezeflow_plugin.store.influx_client import InfluxServer
 from squeezeflow_plugin.store.influx_read import InfluxReader, Values
 from squeezeflow_plugin.store.influx_resample import STEPS, aggregate
-from squeezeflow_plugin.store.influx_schema import HIGHER, SECOND, Timeframe, select, span
+from squeezeflow_plugin.store.influx_schema import HIGHER, SECOND, Timeframe, quoted, select, span
 from squeezeflow_plugin.store.influx_setup import (
     continuous_queries,
     policies,
@@ -41,6 +42,15 @@ def set_up_database(settings: Settings, shorten: bool = False) -> list[str]:
         return store.set_up(shorten) or [f"database {settings.influx_database} is as it should be"]
     finally:
         store.close()
+
+
+def drop_database(settings: Settings) -> None:
+    """Delete the database and everything in it; nothing where there is none."""
+    server = InfluxServer(settings)
+    try:
+        server.command(f"DROP DATABASE {quoted(settings.influx_database)}")
+    finally:
+        server.close()
 
 
 def describe_database(settings: Settings) -> list[str]:

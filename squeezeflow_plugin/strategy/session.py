@@ -23,7 +23,12 @@ import pandas as pd
 
 from squeezeflow_plugin.bars.flow import AssetMarkets
 from squeezeflow_plugin.clock import Clock
-from squeezeflow_plugin.errors import EngineError, StoreEmptyError
+from squeezeflow_plugin.errors import (
+    EngineError,
+    StoreEmptyError,
+    StoreMissingError,
+    StoreUnavailableError,
+)
 from squeezeflow_plugin.market import NS_PER_SECOND
 from squeezeflow_plugin.phases.decision import Decision
 from squeezeflow_plugin.phases.exits import Exit
@@ -48,6 +53,7 @@ ENTRY_AGE_NS = NS_PER_SECOND
 CATCH_UP_S = 300
 """More seconds than these at once are not decided one by one; the timelines are read anew instead."""
 STORE_WAIT_S = 60
+FILE_POLL_MS, SERVER_POLL_MS = 15, 50  # between two looks at the store: a file costs 0.05 ms, a server 2 ms
 
 
 @dataclass(frozen=True)
@@ -83,18 +89,23 @@ class Fill:
 def wait_for_store(store: BarStore, settings: Settings, clock: Clock, limit_s: float = STORE_WAIT_S) -> int:
     """Block until the store knows instruments and has a complete second; returns the first one that is not.
 
-    Raises StoreEmptyError when that takes longer than ``limit_s``.
+    Raises StoreEmptyError when that takes longer than ``limit_s``; a server that is not there yet, or is not
+    set up, is waited for as well.
     """
     deadline = clock.now_ns() + round(limit_s * NS_PER_SECOND)
+    where = f"InfluxDB {settings.influx_url}" if settings.store == "influx" else str(settings.store_path)
     while True:
-        stop = complete_until(store, settings.collectors)
-        if stop is not None and store.instruments():
-            return stop
+        reason = f"holds no closed second of {', '.join(settings.collectors)}"
+        try:
+            stop = complete_until(store, settings.collectors)
+            if stop is not None and store.instruments():
+                return stop
+        except (StoreUnavailableError, StoreMissingError) as error:
+            reason = f"cannot be used ({error})"
         now = clock.now_ns()
         if now >= deadline:
             raise StoreEmptyError(
-                f"{settings.store_path} holds no closed second of {', '.join(settings.collectors)} after"
-                f" {limit_s:g} s; start the collector first, the bot does not start"
+                f"{where} {reason} after {limit_s:g} s; start the collector first, the bot does not start"
             )
         clock.sleep_until(min(now + NS_PER_SECOND // 4, deadline))
 
@@ -123,7 +134,7 @@ class Session:
         self._clock = clock
         self._fast_path = fast_path
         self._announced = None if fast_path is None else fast_path.listen(settings.collectors, clock)
-        self._params = Params.from_mapping(settings.params)
+        self._params = Params.from_mapping(settings.method)
         self._finished = True
         self._veto = "no second decided yet"
         self._newest: dict[str, Decision] = {}
@@ -152,6 +163,7 @@ class Session:
             watermark_ms=self._settings.watermark_ms,
             timeout_ms=self._settings.decision_timeout_ms,
             announced=self._announced,
+            poll_ms=SERVER_POLL_MS if self._settings.store == "influx" else FILE_POLL_MS,
         )
         self._newest.clear()
         self._events.clear()
@@ -262,7 +274,7 @@ class Session:
         decision, event = self._newest.get(pair), self._events.get(pair)
         if decision is None or event is None or not decision.entry or not decision.tradable:
             return None
-        if event.event != decision.entry or decision.second - event.second >= self._params.entry_ttl:
+        if event.event != decision.entry or decision.second - event.second >= self._params.hold_rows:
             return None
         return Entry(tag_of(event.score, event.second), decision.entry, decision.second)
 

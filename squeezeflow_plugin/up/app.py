@@ -80,6 +80,7 @@ def run_up(options: UpOptions, settings: Settings, out: TextIO = sys.stdout) -> 
     if not options.live:
         settings = replace(settings, data_dir=settings.data_dir / "simulated")
         _forget_last_run(settings.data_dir)
+        settings = _simulated_database(settings)
     settings.run_dir.mkdir(parents=True, exist_ok=True)
     with _stop_signals(), _Tree(clock) as tree:
         job = _Job(options, settings, api_port, login, tree, clock, out)
@@ -128,6 +129,17 @@ def _forget_last_run(data_dir: Path) -> None:
         shutil.rmtree(data_dir)
     data_dir.mkdir(parents=True)
     marker.write_text("This folder holds one simulated run and is emptied by the next.\n", encoding="utf-8")
+
+
+def _simulated_database(settings: Settings) -> Settings:
+    """A simulated market has an InfluxDB database of its own, emptied by the next run like its folder."""
+    if not settings.influx_url:
+        return settings
+    from squeezeflow_plugin.store.admin import drop_database  # noqa: PLC0415 - only this run needs the client
+
+    settings = replace(settings, influx_database=f"{settings.influx_database}_simulated")
+    drop_database(settings)
+    return settings
 
 
 class _Tree:
