@@ -5,15 +5,19 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 UP_ARGS := $(if $(SECONDS),--seconds $(SECONDS) --json) $(if $(LIVE),--live) $(if $(REPLAY),--replay $(REPLAY)) \
 	$(if $(SEED),--seed $(SEED)) $(if $(API_PORT),--api-port $(API_PORT)) $(ARGS)
+# Servers that no variable names are started for the run and end with it.
+RUN_ENV := $(if $(STORE),SQUEEZEFLOW_STORE=$(STORE)) $(if $(BUS),SQUEEZEFLOW_BUS=$(BUS))
+RUN_SERVERS := $(if $(filter influx,$(STORE))$(filter redis,$(BUS)),scripts/with_servers.sh $(filter influx,$(STORE)) \
+	$(filter redis,$(BUS)) --)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test servers check bench format constraints clean
+.PHONY: help run test servers check bench format constraints secrets clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 	@echo
 	@echo "Settings of run: SECONDS=180 (stop and print a JSON summary), LIVE=1 (real exchanges), REPLAY=trades.parquet,"
-	@echo "SEED=7, API_PORT=8081."
+	@echo "SEED=7, API_PORT=8081, STORE=influx, BUS=redis (servers of the run's own, unless INFLUX_URL or REDIS_URL name some)."
 
 $(VENV)/.run: setup.cfg pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -27,7 +31,7 @@ $(VENV)/.dev: $(VENV)/.run
 	@touch $@
 
 run: $(VENV)/.run ## Simulated exchanges, collector and freqtrade trade in dry-run, until Ctrl-C
-	@$(BIN)/squeezeflow up $(UP_ARGS)
+	@$(RUN_ENV) $(RUN_SERVERS) $(BIN)/squeezeflow up $(UP_ARGS)
 
 servers: ## See that influxd and redis-server are there for the tests to start (apt-get as root, or docker)
 	@scripts/test_servers.sh
@@ -53,6 +57,9 @@ constraints: ## Renew constraints.txt from a clean install of the ranges in setu
 	.venv-constraints/bin/python -m pip install --quiet -e '.[dev]'
 	.venv-constraints/bin/python -m pip freeze --exclude-editable > constraints.txt
 	rm -rf .venv-constraints
+
+secrets: ## Passwords for docker-compose.yml into docker/secrets/, settings into .env; keeps what exists
+	@$(PYTHON) docker/make_secrets.py
 
 clean: ## Remove the virtual environment and every cache
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .hypothesis .coverage .import_linter_cache

@@ -173,6 +173,26 @@ async def test_a_running_bots_veto_counts_and_a_stopped_bots_does_not(bench: Ben
     assert await bench_reasons(bench) == ["BTC/USDT: reference_stale"]
 
 
+async def test_every_metric_is_in_the_readme(bench: Bench) -> None:
+    bench.announcer = Announcer(MemoryBarBus(), "main")
+    bench.decide(LAST - 2, "hole_spot_5m")
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    async with bench.client() as client, client.get("/metrics") as answer:
+        text = await answer.text()
+    ours = [
+        family
+        for family in text_string_to_metric_families(text)
+        # The library tells of each histogram when it was made.
+        if family.name.startswith("squeezeflow_") and not family.name.endswith("_created")
+    ]
+    names = [
+        family.name.removeprefix("squeezeflow_") + ("_total" if family.type == "counter" else "")
+        for family in ours
+    ]
+    assert len(names) > 25
+    assert [name for name in names if f"`{name}`" not in readme] == []
+
+
 async def test_metrics_are_valid_and_complete(bench: Bench) -> None:
     bench.announcer = Announcer(MemoryBarBus(), "main")
     bench.announcer.announced = LAST
