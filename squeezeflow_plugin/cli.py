@@ -10,8 +10,10 @@ import datetime as dt
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from squeezeflow_plugin import __version__
+from squeezeflow_plugin.backtest.options import add_options
 from squeezeflow_plugin.errors import SqueezeFlowError
 
 Command = Callable[[argparse.Namespace], int]
@@ -176,6 +178,19 @@ def _write_lines(lines: Iterable[str]) -> None:
     sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
+def _backtest(args: argparse.Namespace) -> int:
+    from squeezeflow_plugin.backtest.options import options_of
+    from squeezeflow_plugin.backtest.run import run_backtest
+
+    return run_backtest(options_of(args), sys.stdout)
+
+
+def _add_backtest(commands: Any) -> None:
+    backtest = commands.add_parser("backtest", help="FreqTrade's Backtesting stepped through every second")
+    add_options(backtest)
+    backtest.set_defaults(command=_backtest)
+
+
 def _timerange(text: str) -> tuple[int, int]:
     """Epoch seconds or dates (YYYYMMDD, UTC), joined by a dash; an open end takes everything.
 
@@ -280,6 +295,7 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("file", type=Path)
     score.add_argument("-o", "--output", type=Path, required=True)
     score.set_defaults(command=_score)
+    _add_backtest(commands)
     parity = commands.add_parser(
         "parity", help="make recorded live decisions again and name every difference"
     )

@@ -26,6 +26,7 @@ left to travel up.
         BusConflictError       the stream holds another record of that second
       EngineError              the scoring was fed something it cannot score
       SimulatorError           the simulated market cannot be set up
+      BacktestError            FreqTrade refuses a backtest
       ProcessError             a child process died or a port is taken
       UnsupportedFreqtradeError the installed FreqTrade is not one this was checked with
 
@@ -123,6 +124,10 @@ class EngineError(SqueezeFlowError):
 
 class SimulatorError(SqueezeFlowError):
     """The simulated market cannot be set up as asked."""
+
+
+class BacktestError(SqueezeFlowError):
+    """FreqTrade refuses a backtest. The message is FreqTrade's."""
 
 
 class ProcessError(SqueezeFlowError):

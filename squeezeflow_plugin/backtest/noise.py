@@ -9,8 +9,9 @@ takes away what one second says about another, and about another class.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
-from squeezeflow_plugin.features.flow import FloatArray, Flow
+from squeezeflow_plugin.features.flow import PRICE_NAMES, FloatArray, Flow
 from squeezeflow_plugin.phases.engine import Engine
 from squeezeflow_plugin.phases.params import Params
 
@@ -45,9 +46,7 @@ class NoiseCount:
         """A walk of the shuffled seconds' returns, some of them mirrored, on from the last chunk's end."""
         before = np.append(flow.open[0], flow.close[:-1])
         order, swap = self._order(len(flow))
-        steps = {
-            name: np.log(getattr(flow, name) / before)[order] for name in ("open", "high", "low", "close")
-        }
+        steps = {name: np.log(getattr(flow, name) / before)[order] for name in PRICE_NAMES}
         steps["high"], steps["low"] = (
             np.where(swap, -steps["low"], steps["high"]),
             np.where(swap, -steps["high"], steps["low"]),
@@ -60,5 +59,5 @@ class NoiseCount:
         self._close = float(prices["close"][-1])
         return prices
 
-    def _order(self, n: int) -> tuple[FloatArray, FloatArray]:
+    def _order(self, n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         return self._random.permutation(n), self._random.random(n) < 0.5

@@ -89,7 +89,7 @@ class Source:
 
     @property
     def params(self) -> Params:
-        return Params.from_mapping(self.settings.params)
+        return Params.from_mapping(self.settings.method)
 
 
 @dataclass

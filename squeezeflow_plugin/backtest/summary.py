@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from squeezeflow_plugin.backtest.decisions import Event
 from squeezeflow_plugin.backtest.stepper import SecondsBacktesting
 from squeezeflow_plugin.phases.sizing import tier_of
 from squeezeflow_plugin.phases.tags import parse_tag
+from squeezeflow_plugin.provider.decisions import Event
 
 
 @dataclass(frozen=True)
