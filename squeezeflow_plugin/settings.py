@@ -28,6 +28,7 @@ MEMORY_SIZE = re.compile(r"\d+(b|kb?|mb?|gb?)?", re.IGNORECASE)
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 STORES = ("embedded", "influx")
 BUSES = ("none", "redis")
+REGULAR_INTERVAL_S = 300  # of the regular mode: seconds between decisions
 UNPREFIXED = ("REDIS_", "INFLUX_")  # families of variables that carry no ENV_PREFIX
 CREDENTIALS = frozenset({"redis_url", "redis_username", "redis_password", "influx_user", "influx_password"})
 DURATION = re.compile(r"(\d+)([hdw])")
@@ -46,11 +47,11 @@ class Settings:
     """Everything that can be set, in the units named; the comment says what each one means."""
 
     run_interval: int = 1
-    """Seconds between decisions; 1 is the only value of the 1 s mode."""
+    """Seconds between decisions: 1 in the 1 s mode; the regular mode decides every 300, and also takes that."""
     data_interval: int = 1
     """Seconds a bar covers; the method is defined on 1."""
     enable_1s_mode: bool = True
-    """The 1 s mode; the regular mode is not part of this version and is refused."""
+    """The 1 s mode; false is the regular mode: decisions every 300 s, noise scales over four hours."""
     max_symbols: int = 3
     """Assets traded at once: the first of the whitelist, the others are named in a warning."""
     lookback_hours: float = 4.0
@@ -133,11 +134,10 @@ class Settings:
     """How long one request to InfluxDB may take, in seconds."""
 
     def __post_init__(self) -> None:
-        _check(self.run_interval == 1, "run_interval", "1", self.run_interval)
+        fitting = (1,) if self.enable_1s_mode else (1, REGULAR_INTERVAL_S)
+        wanted = " or ".join(map(str, fitting))
+        _check(self.run_interval in fitting, "run_interval", wanted, self.run_interval)
         _check(self.data_interval == 1, "data_interval", "1", self.data_interval)
-        _check(
-            self.enable_1s_mode, "enable_1s_mode", "true (there is no regular mode yet)", self.enable_1s_mode
-        )
         _check(1 <= self.max_symbols <= 500, "max_symbols", "in 1..500", self.max_symbols)
         _check(2.25 <= self.lookback_hours <= 720, "lookback_hours", "in 2.25..720", self.lookback_hours)
         _check(self.log_level in LOG_LEVELS, "log_level", f"one of {', '.join(LOG_LEVELS)}", self.log_level)
@@ -211,6 +211,11 @@ class Settings:
             self.influx_retention_hours != 0, "influx_retention_1s", "at least 1h", self.influx_retention_1s
         )
         _check(0.1 <= self.influx_timeout_s <= 600, "influx_timeout_s", "in 0.1..600", self.influx_timeout_s)
+
+    @property
+    def method(self) -> Mapping[str, Any]:
+        """What the method is told: ``params``, and whether it runs in the regular mode."""
+        return self.params if self.enable_1s_mode else {**self.params, "regular": True}
 
     @property
     def influx_retention_hours(self) -> int | None:

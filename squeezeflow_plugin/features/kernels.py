@@ -34,7 +34,6 @@ kernel_part = njit(inline="always", error_model="numpy")
 
 SLOTS = at.BLOCK_ROWS + 1
 FLOW_BLOCKS = at.HISTORY_ROWS // at.BLOCK_ROWS
-NOISE_BLOCKS = at.NOISE_ROWS // at.BLOCK_ROWS
 WINDOW_ROOTS = tuple(math.sqrt(rows) for rows in at.WINDOW_ROWS)
 
 
@@ -45,27 +44,25 @@ class FeatureState(NamedTuple):
     flow_whole: FloatArray  # [blocks, 8] sums of complete blocks
     flow_middle: FloatArray  # [windows, 8] sum of the whole blocks inside each window
     flow_prefix: FloatArray  # [8] sum of the newest block up to here
-    noise_ring: FloatArray  # [blocks, 301, 4] the same for the squares
-    noise_whole: FloatArray
-    noise_middle: FloatArray
+    noise_middle: FloatArray  # [3] the same for the squares
     noise_prefix: FloatArray
     extreme_ring: FloatArray  # [301, 2] suffix lows and highs of the last complete block
     extreme_prefix: FloatArray  # [2]
     history: FloatArray  # [3600, 8] what later rows ask of a row, by second modulo 3600
     added: FloatArray  # [8] the row's terms of the flow sums
-    squared: FloatArray  # [4] the row's terms of the noise sums
+    squared: FloatArray  # [3] the row's terms of the noise sums
     totals: FloatArray  # [windows, 8] the window sums at this row
+    noise_ring: FloatArray  # [noise blocks, 301, 3] suffix sums of squares, raw squares of the newest block
+    noise_whole: FloatArray  # [noise blocks, 3]
+    noise_place: FloatArray  # [1] the newest block's place in the two
 
 
 FLOW_RING_SIZE = FLOW_BLOCKS * SLOTS * at.FLOW_WIDTH
-NOISE_RING_SIZE = NOISE_BLOCKS * SLOTS * at.NOISE_WIDTH
 STATE_SIZES = (
     FLOW_RING_SIZE,
     FLOW_BLOCKS * at.FLOW_WIDTH,
     at.WINDOW_COUNT * at.FLOW_WIDTH,
     at.FLOW_WIDTH,
-    NOISE_RING_SIZE,
-    NOISE_BLOCKS * at.NOISE_WIDTH,
     at.NOISE_WIDTH,
     at.NOISE_WIDTH,
     SLOTS * 2,
@@ -74,30 +71,42 @@ STATE_SIZES = (
     at.FLOW_WIDTH,
     at.NOISE_WIDTH,
     at.WINDOW_COUNT * at.FLOW_WIDTH,
+    1,
 )
-FEATURE_STATE_SIZE = sum(STATE_SIZES)
 STATE_ENDS = tuple(sum(STATE_SIZES[: index + 1]) for index in range(len(STATE_SIZES)))
 
 
+FIXED_SIZE = STATE_ENDS[-1]
+NOISE_BLOCK_SIZE = (SLOTS + 1) * at.NOISE_WIDTH  # the rows of a block and their sum
+
+
+def feature_state_size(noise_rows: int) -> int:
+    """How many float64 the features' state takes with noise scales over that many rows."""
+    return FIXED_SIZE + noise_rows // at.BLOCK_ROWS * NOISE_BLOCK_SIZE
+
+
 @kernel_part
-def feature_state(flat: FloatArray) -> FeatureState:
-    """The views of ``flat`` float64[FEATURE_STATE_SIZE or more] that make up a FeatureState."""
+def feature_state(flat: FloatArray, noise_rows: int) -> FeatureState:
+    """The views of ``flat`` float64[feature_state_size(noise_rows) or more] that make up a FeatureState."""
     e = STATE_ENDS
+    blocks = noise_rows // at.BLOCK_ROWS
+    ring = e[12] + blocks * SLOTS * at.NOISE_WIDTH
     return FeatureState(
         flat[: e[0]].reshape((FLOW_BLOCKS, SLOTS, at.FLOW_WIDTH)),
         flat[e[0] : e[1]].reshape((FLOW_BLOCKS, at.FLOW_WIDTH)),
         flat[e[1] : e[2]].reshape((at.WINDOW_COUNT, at.FLOW_WIDTH)),
         flat[e[2] : e[3]],
-        flat[e[3] : e[4]].reshape((NOISE_BLOCKS, SLOTS, at.NOISE_WIDTH)),
-        flat[e[4] : e[5]].reshape((NOISE_BLOCKS, at.NOISE_WIDTH)),
-        flat[e[5] : e[6]],
+        flat[e[3] : e[4]],
+        flat[e[4] : e[5]],
+        flat[e[5] : e[6]].reshape((SLOTS, 2)),
         flat[e[6] : e[7]],
-        flat[e[7] : e[8]].reshape((SLOTS, 2)),
+        flat[e[7] : e[8]].reshape((at.HISTORY_ROWS, at.HISTORY_WIDTH)),
         flat[e[8] : e[9]],
-        flat[e[9] : e[10]].reshape((at.HISTORY_ROWS, at.HISTORY_WIDTH)),
-        flat[e[10] : e[11]],
+        flat[e[9] : e[10]],
+        flat[e[10] : e[11]].reshape((at.WINDOW_COUNT, at.FLOW_WIDTH)),
+        flat[e[12] : ring].reshape((blocks, SLOTS, at.NOISE_WIDTH)),
+        flat[ring : ring + blocks * at.NOISE_WIDTH].reshape((blocks, at.NOISE_WIDTH)),
         flat[e[11] : e[12]],
-        flat[e[12] : e[13]].reshape((at.WINDOW_COUNT, at.FLOW_WIDTH)),
     )
 
 
@@ -128,9 +137,11 @@ def _open_block(state: FeatureState, block: int) -> None:
         for back in range(at.WINDOW_BLOCKS[window] - 1, 0, -1):
             for k in range(at.FLOW_WIDTH):
                 state.flow_middle[window, k] += state.flow_whole[(block - back) % FLOW_BLOCKS, k]
-    for back in range(NOISE_BLOCKS - 1, 0, -1):
+    blocks = state.noise_whole.shape[0]
+    state.noise_place[0] = block % blocks
+    for back in range(blocks - 1, 0, -1):
         for k in range(at.NOISE_WIDTH):
-            state.noise_middle[k] += state.noise_whole[(block - back) % NOISE_BLOCKS, k]
+            state.noise_middle[k] += state.noise_whole[(block - back) % blocks, k]
     state.extreme_prefix[0] = np.inf
     state.extreme_prefix[1] = -np.inf
 
@@ -138,7 +149,7 @@ def _open_block(state: FeatureState, block: int) -> None:
 @kernel_part
 def _close_block(state: FeatureState, block: int) -> None:
     """Turn the complete block's raw rows into suffix sums and suffix extremes, from its end backwards."""
-    here, noise = block % FLOW_BLOCKS, block % NOISE_BLOCKS
+    here, noise = block % FLOW_BLOCKS, int(state.noise_place[0])
     for k in range(at.FLOW_WIDTH):
         state.flow_whole[here, k] = state.flow_prefix[k]
     for k in range(at.NOISE_WIDTH):
@@ -176,7 +187,7 @@ def _row_terms(state: FeatureState, inputs: FloatArray, i: int, r: float) -> Non
 @kernel_part
 def _sum_windows(state: FeatureState, block: int, position: int) -> None:
     """Take the row's terms in and leave the sums of the four windows in ``totals``."""
-    here, noise = block % FLOW_BLOCKS, block % NOISE_BLOCKS
+    here, noise = block % FLOW_BLOCKS, int(state.noise_place[0])
     for k in range(at.FLOW_WIDTH):
         state.flow_prefix[k] += state.added[k]
         state.flow_ring[here, position, k] = state.added[k]
@@ -191,9 +202,10 @@ def _sum_windows(state: FeatureState, block: int, position: int) -> None:
 
 
 @kernel_part
-def _noise_scale(state: FeatureState, block: int, position: int, column: int, seen: int) -> float:
+def _noise_scale(state: FeatureState, position: int, column: int, seen: int) -> float:
     """Root of the mean square over the noise window, of which ``seen`` rows exist."""
-    outer = state.noise_ring[block % NOISE_BLOCKS, position + 1, column] + state.noise_middle[column]
+    oldest = int(state.noise_place[0])  # the place of the newest block still holds the oldest one's end
+    outer = state.noise_ring[oldest, position + 1, column] + state.noise_middle[column]
     return math.sqrt((outer + state.noise_prefix[column]) / seen)
 
 
@@ -295,10 +307,10 @@ def feature_row(
         _open_block(state, block)
     _row_terms(state, inputs, i, log_ratio(close, state.history[(slot - 1) % at.HISTORY_ROWS, at.H_CLOSE]))
     _sum_windows(state, block, position)
-    seen = min(rows, at.NOISE_ROWS)
-    f[at.SIGMA_SPOT] = _noise_scale(state, block, position, at.N_SPOT, seen)
-    f[at.SIGMA_PERP] = _noise_scale(state, block, position, at.N_PERP, seen)
-    f[at.SIGMA_R] = _noise_scale(state, block, position, at.N_R, seen)
+    seen = min(rows, state.noise_ring.shape[0] * at.BLOCK_ROWS)
+    f[at.SIGMA_SPOT] = _noise_scale(state, position, at.N_SPOT, seen)
+    f[at.SIGMA_PERP] = _noise_scale(state, position, at.N_PERP, seen)
+    f[at.SIGMA_R] = _noise_scale(state, position, at.N_R, seen)
     _z_values(state, slot, close, f)
     _shares(state, rows, f)
     _price_extremes(state, slot, position, low, high, f)

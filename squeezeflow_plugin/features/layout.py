@@ -17,6 +17,7 @@ WINDOW_BLOCKS = (1, 3, 6, 12)
 WINDOW_ROWS = (300, 900, 1800, 3600)
 HISTORY_ROWS = 3600
 NOISE_ROWS = 3600
+REGULAR_NOISE_ROWS = 14_400  # of the regular mode, which decides once every BLOCK_ROWS
 RANGE_BLOCKS = 6  # the price range that attempts and exits look at: 1800 rows
 
 # Rows of the input matrix float64[INPUT_COUNT, n].
@@ -91,4 +92,4 @@ F_DELTA_SPOT, F_DELTA_PERP, F_R2, F_TRADED_SPOT, F_TRADED_PERP = 0, 1, 2, 3, 4
 F_COVER_SPOT, F_COVER_PERP, F_VOLUME = 5, 6, 7
 FLOW_WIDTH = 8
 N_SPOT, N_PERP, N_R = 0, 1, 2
-NOISE_WIDTH = 4  # three used; four keep a row within one cache line
+NOISE_WIDTH = 3

@@ -45,7 +45,7 @@ def prepare() -> None:
     >>> prepare()
     """
     Engine().step(FlowRow(0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0))
-    find_exit(np.zeros(5), np.zeros(3), Params().rules(), np.empty((6, 0)))
+    find_exit(np.zeros(6), np.zeros(3), Params().rules(), np.empty((6, 0)))
 
 
 class Engine:

@@ -53,8 +53,9 @@ class Baseline:
         return cls(decision.second, side, *scales, decision.range_low, decision.range_high)
 
     def array(self) -> FloatArray:
-        """float64[5] as the kernel reads it."""
-        return np.array([self.direction, self.sigma_spot, self.sigma_perp, self.low, self.high])
+        """float64[6] as the kernel reads it."""
+        scales = self.sigma_spot, self.sigma_perp
+        return np.array([self.direction, *scales, self.low, self.high, self.second], dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from numba import njit
 
 from squeezeflow_plugin.features import kernels as fk
 from squeezeflow_plugin.features import layout as at
-from squeezeflow_plugin.features.kernels import FEATURE_STATE_SIZE, FeatureState, kernel_part
+from squeezeflow_plugin.features.kernels import FeatureState, feature_state_size, kernel_part
 from squeezeflow_plugin.phases import layout as to
 from squeezeflow_plugin.phases.params import Rules
 
@@ -47,12 +47,13 @@ def state_size(rules: Rules) -> int:
     """How many float64 the state of one asset takes."""
     setups = (rules.setup_ttl + 2) * to.SETUP_WIDTH
     peaks = (rules.explosion_memory + 2 + rules.reset_ttl + 2) * to.PEAK_WIDTH
-    return FEATURE_STATE_SIZE + setups + peaks + to.COLUMN_COUNT + to.SETUP_WIDTH + to.PEAK_WIDTH
+    own = setups + peaks + to.COLUMN_COUNT + to.SETUP_WIDTH + to.PEAK_WIDTH
+    return feature_state_size(rules.noise_rows) + own
 
 
 @kernel_part
 def _phase_state(flat: FloatArray, rules: Rules) -> PhaseState:
-    start = FEATURE_STATE_SIZE
+    start = fk.FIXED_SIZE + rules.noise_rows // at.BLOCK_ROWS * fk.NOISE_BLOCK_SIZE
     a = start + (rules.setup_ttl + 2) * to.SETUP_WIDTH
     b = a + (rules.explosion_memory + 2) * to.PEAK_WIDTH
     c = b + (rules.reset_ttl + 2) * to.PEAK_WIDTH
@@ -268,15 +269,15 @@ def _score(
 
 
 @kernel_part
-def _entry(row: FloatArray, counters: IntArray, rows: int, setup: int, rules: Rules) -> None:
-    """One event for a run of qualifying rows; its direction is held for ``entry_ttl`` rows."""
+def _entry(row: FloatArray, counters: IntArray, second: int, rows: int, setup: int, rules: Rules) -> None:
+    """One event for a run of qualifying rows that decide; its direction is held for ``entry_ttl`` rows."""
     armed = setup != 0 and row[to.RESET_ACTIVE] != to.RESET_NONE
     qualifies = (
         armed and row[to.SCORE] >= rules.min_score - EPS and setup * row[to.CONTEXT] > -to.AGAINST + EPS
     )
     row[to.ELIGIBLE] = setup if qualifies else 0
     row[to.EVENT] = 0.0
-    if qualifies:
+    if qualifies and (rules.decide_every == 1 or (second + 1) % rules.decide_every == 0):
         if rows - counters[to.QUALIFIED_ROW] > rules.rearm:
             counters[to.EVENT_ROW] = rows
             counters[to.EVENT_SIDE] = setup
@@ -317,7 +318,7 @@ def _score_row(
     setup = _divergence(state, counters, rows, rules)
     _reset(state, counters, rows, setup, rules)
     _score(row, features.history, second % at.HISTORY_ROWS, setup, inputs[at.OI_CHANGE, i], rules)
-    _entry(row, counters, rows, setup, rules)
+    _entry(row, counters, second, rows, setup, rules)
     ready = rows >= rules.warmup_rows
     if not ready:
         for column in range(to.CONTEXT, to.READY):
@@ -355,7 +356,7 @@ def _compile_scoring(sources: str) -> Callable[..., None]:
         float64[n, k] takes them. ``flat`` and ``counters`` are the state and move on by n rows.
         """
         _ = sources
-        features = fk.feature_state(flat)
+        features = fk.feature_state(flat, rules.noise_rows)
         state = _phase_state(flat, rules)
         for i in range(inputs.shape[1]):
             _score_row(features, state, counters, rules, second + i, inputs, i)
@@ -377,7 +378,8 @@ def _compile_exits(sources: str) -> Callable[..., tuple[int, int]]:
             running[to.X_ROWS] += 1.0
             running[to.X_SPOT] += watched[to.V_DELTA_SPOT, i]
             running[to.X_PERP] += watched[to.V_DELTA_PERP, i]
-            if running[to.X_ROWS] < rules.min_hold:
+            second = baseline[to.B_SECOND] + running[to.X_ROWS]
+            if running[to.X_ROWS] < rules.min_hold or (second + 1.0) % rules.decide_every != 0.0:
                 continue
             root = math.sqrt(running[to.X_ROWS])
             spot = side * fk.scaled(running[to.X_SPOT], baseline[to.B_SIGMA_SPOT] * root)

@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 
 from squeezeflow_plugin.bars.flow import MIN_COVERAGE
 from squeezeflow_plugin.errors import ParameterError
-from squeezeflow_plugin.features.layout import NOISE_ROWS
+from squeezeflow_plugin.features.layout import BLOCK_ROWS, NOISE_ROWS, REGULAR_NOISE_ROWS
 
 BASE_WARMUP_ROWS = 7200
 WARMUP_MARGIN_ROWS = 295  # what the defaults' 7200 rows leave above their 6905 rows of memory
 CANDLE_MEMORY_ROWS = 1200  # the oldest of the five candles ends 1200 rows back, with that row's noise scales
-MAX_WARMUP_ROWS = 14_400  # four hours: keeps the state of an asset under 1 MB
+# Four hours, and six in the regular mode, keep the state of an asset under 1 MB.
+MAX_WARMUP_ROWS, REGULAR_MAX_WARMUP_ROWS = 14_400, 21_600
 
 
 class Rules(NamedTuple):
@@ -47,11 +48,16 @@ class Rules(NamedTuple):
     entry_ttl: int
     min_hold: int
     warmup_rows: int
+    noise_rows: int
+    decide_every: int
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
     """Every number of the method that may be searched. Raises ParameterError, naming field and value.
+
+    ``regular`` is the regular mode: rows stay seconds, noise scales span four hours, and only the last
+    second of each five minutes decides. ``rearm`` and ``entry_ttl`` then stand at those five minutes.
 
     >>> Params().warmup_rows
     7200
@@ -81,6 +87,7 @@ class Params:
     min_hold: int = 60
     min_coverage: float = MIN_COVERAGE
     weights: tuple[float, float, float, float] = (3.5, 2.5, 2.0, 2.0)
+    regular: bool = False
 
     def __post_init__(self) -> None:
         for name in ("ctx_threshold", "div_threshold", "retrace_threshold", "retrace_full"):
@@ -96,10 +103,13 @@ class Params:
             self._require_rows(name, 1)
         self._require_rows("rearm", 0)
         self._require_weights()
-        if self.warmup_rows > MAX_WARMUP_ROWS:
+        if not isinstance(self.regular, bool):
+            raise ParameterError(f"regular must be true or false, was {self.regular!r}")
+        most = REGULAR_MAX_WARMUP_ROWS if self.regular else MAX_WARMUP_ROWS
+        if self.warmup_rows > most:
             raise ParameterError(
-                f"the memories add up to warmup_rows {self.warmup_rows}, at most {MAX_WARMUP_ROWS} are "
-                "supported; shorten setup_ttl, explosion_memory, reset_ttl, rearm or entry_ttl"
+                f"the memories add up to warmup_rows {self.warmup_rows}, at most {most} are supported;"
+                " shorten setup_ttl, explosion_memory, reset_ttl, rearm or entry_ttl"
             )
 
     @classmethod
@@ -120,6 +130,26 @@ class Params:
         return cls(**given)
 
     @property
+    def decide_every(self) -> int:
+        """The seconds that decide are those whose end is a multiple of this."""
+        return BLOCK_ROWS if self.regular else 1
+
+    @property
+    def noise_rows(self) -> int:
+        """The rows of the noise scales."""
+        return REGULAR_NOISE_ROWS if self.regular else NOISE_ROWS
+
+    @property
+    def rearm_rows(self) -> int:
+        """How many rows before an event hold no qualifying row that decides."""
+        return BLOCK_ROWS if self.regular else self.rearm
+
+    @property
+    def hold_rows(self) -> int:
+        """How many rows an entry is held, its event's among them."""
+        return BLOCK_ROWS if self.regular else self.entry_ttl
+
+    @property
     def lookback_rows(self) -> int:
         """How many rows, its own included, an output can depend on: 6905 with the defaults.
 
@@ -128,7 +158,7 @@ class Params:
         noise window.
         """
         scored = max(self.reset_ttl + self.explosion_memory + self.setup_ttl, CANDLE_MEMORY_ROWS)
-        return self.entry_ttl + self.rearm + scored + NOISE_ROWS
+        return self.hold_rows + self.rearm_rows + scored + self.noise_rows
 
     @property
     def warmup_rows(self) -> int:
@@ -140,7 +170,7 @@ class Params:
         numbers: list[float | int] = [float(getattr(self, name)) for name in Rules._fields[:12]]
         numbers += [float(weight) for weight in self.weights]
         numbers += [int(getattr(self, name)) for name in Rules._fields[16:]]
-        return Rules._make(numbers)
+        return Rules._make(numbers)._replace(rearm=self.rearm_rows, entry_ttl=self.hold_rows)
 
     def _require(self, name: str, low: float, high: float) -> None:
         value = getattr(self, name)

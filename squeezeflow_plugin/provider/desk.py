@@ -73,7 +73,7 @@ class Desk:
 def spec_of(settings: Settings) -> TimelineSpec:
     """The timelines' measures as the settings say; ParameterError for a parameter that is out of range."""
     return TimelineSpec(
-        Params.from_mapping(settings.params),
+        Params.from_mapping(settings.method),
         round(settings.lookback_hours * HOUR_S),
         settings.revision_horizon_s,
     )

@@ -36,7 +36,7 @@ def slow_exit(
             sigma = columns[f"sigma_{k}"][entry_row]
             flow[k] += delta[k][i]
             z[k] = 0.0 if sigma == 0 else flow[k] / (sigma * math.sqrt(i - entry_row))
-        if i - entry_row < p.min_hold:
+        if i - entry_row < p.min_hold or (p.regular and (frame["time"].iloc[i] + 1) % 300 != 0):
             continue
         if d * z["spot"] <= -p.exit_threshold + EPS and d * z["perp"] >= p.exit_threshold - EPS:
             return i, "flow_reversal"

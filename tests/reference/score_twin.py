@@ -25,6 +25,7 @@ EPS = 1e-9
 NEAR = 1e-12
 WINDOWS = {"5m": 300, "15m": 900, "30m": 1800, "1h": 3600}
 HOUR = 3600
+FIVE_MINUTES = 300
 
 
 @dataclass
@@ -79,18 +80,18 @@ def divide(numerator: Floats, denominator: Floats) -> Floats:
     return np.asarray(np.where(denominator == 0, 0.0, numerator / safe))
 
 
-def features(frame: pd.DataFrame) -> dict[str, Floats]:
-    """Section 1: sums, scales, z values, activity, volatility, coverage."""
+def features(frame: pd.DataFrame, noise: int) -> dict[str, Floats]:
+    """Section 1: sums, scales over the ``noise`` rows, z values, activity, volatility, coverage."""
     n = len(frame)
     log_close = np.log(frame["close"].to_numpy().astype(np.longdouble))
     back = {rows: np.maximum(np.arange(n) - rows, 0) for rows in (1, *WINDOWS.values())}
     r = (log_close - log_close[back[1]]).astype(float)
-    out: dict[str, Floats] = {"sigma_r": np.sqrt(trailing_mean(r**2, HOUR))}
+    out: dict[str, Floats] = {"sigma_r": np.sqrt(trailing_mean(r**2, noise))}
     for name in ("spot", "perp"):
         delta = (frame[f"{name}_buy"] - frame[f"{name}_sell"]).to_numpy()
         traded = ((frame[f"{name}_buy"] + frame[f"{name}_sell"]) > 0).to_numpy().astype(float)
         share = frame.get(f"coverage_{name}", pd.Series(np.ones(n))).to_numpy().astype(float)
-        out[f"sigma_{name}"] = np.sqrt(trailing_mean(delta**2, HOUR))
+        out[f"sigma_{name}"] = np.sqrt(trailing_mean(delta**2, noise))
         for window, rows in WINDOWS.items():
             out[f"u_{name}_{window}"] = divide(trailing_sum(delta, rows), out[f"sigma_{name}"])
             out[f"z_{name}_{window}"] = out[f"u_{name}_{window}"] / np.sqrt(rows)
@@ -250,6 +251,17 @@ def events(o: dict[str, Floats], i: int, p: Params) -> None:
         o["entry"][i] = o["event"][max(i - p.entry_ttl + 1, 0) : i + 1][held[-1]]
 
 
+def regular_events(o: dict[str, Floats], i: int, second: int) -> None:
+    """Section 10: only a decision row can have an event, where the decision row before did not qualify; the
+    entry is held to the next one."""
+    if (second + 1) % FIVE_MINUTES == 0:
+        before = o["eligible"][i - FIVE_MINUTES] if i >= FIVE_MINUTES else 0.0
+        o["event"][i] = o["eligible"][i] if before == 0 else 0.0
+        o["entry"][i] = o["event"][i]
+    elif i > 0:
+        o["entry"][i] = o["entry"][i - 1]
+
+
 def vetoes(frame: pd.DataFrame, f: dict[str, Floats], p: Params, compare: Compare) -> list[str]:
     """Section 7: the first reason against trading, "" where there is none."""
     n = len(frame)
@@ -272,7 +284,7 @@ def score_twin(frame: pd.DataFrame, params: Params | None = None) -> Twin:
     p = Params() if params is None else params
     n = len(frame)
     compare = Compare(np.zeros(n, dtype=bool))
-    f = features(frame)
+    f = features(frame, 4 * HOUR if p.regular else HOUR)
     raw = {name: frame[name].to_numpy() for name in ("high", "low", "close")}
     raw["oi_change"] = frame.get("oi_change", pd.Series(np.full(n, np.nan))).to_numpy()
     o = {name: np.zeros(n) for name in OUTPUTS}
@@ -298,7 +310,10 @@ def score_twin(frame: pd.DataFrame, params: Params | None = None) -> Twin:
             good = o["reset_active"][i] > 0 and compare.at_least(o["score"][i], p.min_score)
             good = good and compare.above(o["setup"][i] * o["context"][i], -0.5)
             o["eligible"][i] = o["setup"][i] if good else 0.0
-        events(o, i, p)
+        if p.regular:
+            regular_events(o, i, int(frame["time"].iloc[0]) + i)
+        else:
+            events(o, i, p)
     for name in OUTPUTS:
         o[name][: p.warmup_rows - 1] = 0.0
     return Twin({**f, **o}, compare.near, vetoes(frame, f, p, compare))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -46,7 +46,12 @@ def test_environment_wins_over_config_section() -> None:
         ),
         ({"influx_password": "s"}, {}, r"influx_password is a credential: it comes from INFLUX_PASSWORD or"),
         ({}, {"SQUEEZEFLOW_ASSETS": " , "}, r"assets must be at least one name"),
-        ({}, {"SQUEEZEFLOW_ENABLE_1S_MODE": "false"}, r"enable_1s_mode must be true"),
+        ({}, {"SQUEEZEFLOW_RUN_INTERVAL": "300"}, r"run_interval must be 1, was 300"),
+        (
+            {},
+            {"SQUEEZEFLOW_RUN_INTERVAL": "60", "SQUEEZEFLOW_ENABLE_1S_MODE": "false"},
+            r"run_interval must be 1 or 300, was 60",
+        ),
         (
             {},
             {"SQUEEZEFLOW_ENDPOINTS": '{"BINANCE": {"http": "x"}}'},
@@ -59,6 +64,13 @@ def test_bad_setting_is_refused_by_name_and_value(
 ) -> None:
     with pytest.raises(SettingsError, match=message):
         load(section, environ)
+
+
+def test_the_regular_mode_is_told_to_the_method() -> None:
+    regular = load({"params": {"min_score": 5.0}}, {"SQUEEZEFLOW_ENABLE_1S_MODE": "false"})
+    assert regular.method == {"min_score": 5.0, "regular": True}
+    assert replace(regular, run_interval=300).method == regular.method
+    assert load({"params": {"min_score": 5.0}}, {}).method == {"min_score": 5.0}
 
 
 def test_credentials_are_not_shown() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from squeezeflow_plugin.features.kernels import FEATURE_STATE_SIZE
+from squeezeflow_plugin.features.kernels import feature_state_size
 from squeezeflow_plugin.phases.kernels import find_exit, score_rows, state_size
 from squeezeflow_plugin.phases.params import Params
 
@@ -20,5 +20,5 @@ def test_the_cache_key_holds_a_digest_of_every_source() -> None:
 
 def test_longer_memories_take_more_state() -> None:
     usual = state_size(Params().rules())
-    assert usual > FEATURE_STATE_SIZE
+    assert usual > feature_state_size(3600)
     assert state_size(Params(setup_ttl=1900).rules()) == usual + 100 * 4

@@ -11,7 +11,7 @@ import pytest
 
 from squeezeflow_plugin.errors import ParameterError
 from squeezeflow_plugin.phases.kernels import state_size
-from squeezeflow_plugin.phases.params import MAX_WARMUP_ROWS, Params
+from squeezeflow_plugin.phases.params import MAX_WARMUP_ROWS, REGULAR_MAX_WARMUP_ROWS, Params
 
 
 def test_the_defaults_look_back_6905_rows_and_warm_up_for_7200() -> None:
@@ -39,6 +39,16 @@ def test_too_long_a_memory_is_refused_and_the_longest_fits_a_megabyte() -> None:
         replace(longest, setup_ttl=longest.setup_ttl + 1)
 
 
+def test_the_regular_mode_looks_back_further_and_still_fits_a_megabyte() -> None:
+    regular = Params(regular=True)
+    assert (regular.noise_rows, regular.decide_every, regular.warmup_rows) == (14_400, 300, 18_295)
+    assert (regular.rules().rearm, regular.rules().entry_ttl) == (300, 300)
+    longest = Params(regular=True, setup_ttl=1800 + REGULAR_MAX_WARMUP_ROWS - 18_295)
+    assert 8 * state_size(longest.rules()) < 1_000_000
+    with pytest.raises(ParameterError, match="warmup_rows 21601, at most 21600"):
+        replace(longest, setup_ttl=longest.setup_ttl + 1)
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -50,6 +60,7 @@ def test_too_long_a_memory_is_refused_and_the_longest_fits_a_megabyte() -> None:
         ({"setup_ttl": 1800.0}, "setup_ttl must be a whole number of rows, at least 1, was 1800.0"),
         ({"setup_ttl": True}, "setup_ttl must be a whole number of rows, at least 1, was True"),
         ({"rearm": -1}, "rearm must be a whole number of rows, at least 0, was -1"),
+        ({"regular": 1}, "regular must be true or false, was 1"),
         ({"weights": (1.0, 2.0)}, "weights must be four finite numbers, 0 or more, was (1.0, 2.0)"),
         ({"weights": (1.0, 2.0, -3.0, 1.0)}, "weights must be four finite numbers"),
     ],
