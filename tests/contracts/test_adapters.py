@@ -2,7 +2,8 @@
 
 ``tests/frames/<module>.jsonl`` is found by the name of the adapter's module. Its first row holds
 ``instruments``; each of the others a frame (``raw`` or ``raw_b64``, ``recv_ns`` where it matters) and either
-the whole ``parsed`` value, fields at their default left out, or the exact ``error``.
+the whole ``parsed`` value, fields at their default left out, or the exact ``error``. ``before`` holds frames
+that the connection must have sent earlier, such as which number stands for which market.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from squeezeflow_plugin.errors import FeedProtocolError
-from squeezeflow_plugin.feeds.adapter import ExchangeAdapter, Parsed
+from squeezeflow_plugin.feeds.adapter import ExchangeAdapter, FrameParser, Parsed, StreamPlan
 from squeezeflow_plugin.feeds.registry import adapter, found, names
 from squeezeflow_plugin.market import Instrument, Side
 from squeezeflow_plugin.settings import Endpoint
@@ -39,6 +40,14 @@ def instruments(name: str) -> list[Instrument]:
 
 def frame_of(row: dict[str, Any]) -> str | bytes:
     return base64.b64decode(row["raw_b64"]) if "raw_b64" in row else str(row["raw"])
+
+
+def reader(name: str, row: dict[str, Any], plan: StreamPlan | None = None) -> FrameParser:
+    """A session that has read what the row's frame presupposes."""
+    session = adapter(name).session(plan)
+    for frame in row.get("before", []):
+        session.parse(frame, 0)
+    return session
 
 
 def plain(parsed: Parsed) -> dict[str, Any]:
@@ -69,10 +78,13 @@ def test_frame_yields_exactly_what_its_row_says(name: str, row: dict[str, Any]) 
     received_ns = row.get("recv_ns", 0)
     if "error" in row:
         with pytest.raises(FeedProtocolError) as caught:
-            adapter(name).parse(frame_of(row), received_ns)
+            reader(name, row).parse(frame_of(row), received_ns)
         assert str(caught.value) == row["error"]
     else:
-        assert plain(adapter(name).parse(frame_of(row), received_ns)) == row["parsed"]
+        assert plain(reader(name, row).parse(frame_of(row), received_ns)) == row["parsed"]
+    if "before" not in row:
+        alone = outcome(adapter(name).parse, frame_of(row), received_ns)
+        assert alone == outcome(reader(name, row).parse, frame_of(row), received_ns)
 
 
 @pytest.mark.parametrize(("name", "row"), CASES, ids=[f"{name}-{row['about']}" for name, row in CASES])
@@ -80,14 +92,14 @@ def test_text_and_bytes_and_sessions_agree(name: str, row: dict[str, Any]) -> No
     """A session that has read other shapes before, or knows the plan, reads each frame the same."""
     frame, received_ns = frame_of(row), row.get("recv_ns", 0)
     other = frame.encode() if isinstance(frame, str) else frame
-    session = adapter(name).session()
+    session = reader(name, row)
     for _, before in CASES[:12]:
         outcome(session.parse, frame_of(before), 0)
     assert builtin(outcome(session.parse, other, received_ns)) == builtin(
         outcome(session.parse, frame, received_ns)
     )
     first, second = (
-        outcome(adapter(name).parse, frame, received_ns),
+        outcome(reader(name, row).parse, frame, received_ns),
         outcome(session.parse, frame, received_ns),
     )
     assert first == second
@@ -126,12 +138,11 @@ def test_a_session_of_each_plan_reads_the_trades_of_its_markets(name: str) -> No
     """
     read: set[str] = set()
     for plan in adapter(name).plan(instruments(name)):
-        session = adapter(name).session(plan)
         markets = {instrument.market for instrument in plan.instruments}
         for row in rows(name)[1:]:
             trades = row.get("parsed", {}).get("trades", [])
             if trades and {trade["market"] for trade in trades} <= markets:
-                parsed = session.parse(frame_of(row), row.get("recv_ns", 0))
+                parsed = reader(name, row, plan).parse(frame_of(row), row.get("recv_ns", 0))
                 assert builtin(parsed.replayed + parsed.trades) == trades
                 read |= markets
     assert read, "no plan's session read a trade"
@@ -202,10 +213,10 @@ def spoil(document: Any, data: st.DataObject) -> None:
 def test_a_frame_with_anything_in_any_field_raises_nothing_but_a_protocol_error(
     name: str, data: st.DataObject
 ) -> None:
-    documents = [document for row in rows(name)[1:] if (document := json_of(row)) is not None]
-    document = data.draw(st.sampled_from(documents))
+    row = data.draw(st.sampled_from([row for row in rows(name)[1:] if json_of(row) is not None]))
+    document = json_of(row)
     spoil(document, data)
-    outcome(adapter(name).parse, json.dumps(document), 0)
+    outcome(reader(name, row).parse, json.dumps(document), 0)
     outcome(adapter(name).parse, data.draw(st.text() | st.binary()), 0)
 
 

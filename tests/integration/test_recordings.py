@@ -98,7 +98,14 @@ def current_recordings(shared: Path) -> set[str]:
 
 
 def test_every_current_recording_of_a_registered_exchange_is_used(shared: Path) -> None:
-    used = {*FRAMES, EXCHANGE_INFO, *recorded.FRAMES, *recorded.ANSWERS, *recorded.CONTROL}
+    used = {
+        *FRAMES,
+        EXCHANGE_INFO,
+        *recorded.FRAMES,
+        *recorded.UNJUDGED,
+        *recorded.ANSWERS,
+        *recorded.CONTROL,
+    }
     excused = {*EXCUSED, *recorded.EXCUSED}
     assert current_recordings(shared) - used == excused, "use it, or excuse it with a reason"
 

@@ -43,6 +43,32 @@ BITGET:BTCUSDT                       perp    BTC  USDT  USDT  linear
 BITGET:BTCUSD                        perp    BTC  USD   BTC   inverse
 BITGET:BTCPERP                       perp    BTC  USDC  USDC  linear
 BITGET:BTCUSDZ26                     future  BTC  USD   BTC   inverse
+DERIBIT:BTC-PERPETUAL                perp    BTC  USD   BTC   inverse
+DERIBIT:BTC_USDC-PERPETUAL           perp    BTC  USDC  USDC  linear
+DERIBIT:BTC-27MAR26                  future  BTC  USD   BTC   inverse
+DERIBIT:BTC_USDC                     spot    BTC  USDC  USDC  linear
+GATEIO:BTC_USDT-SPOT                 spot    BTC  USDT  USDT  linear
+GATEIO:BTC_USDT                      perp    BTC  USDT  USDT  linear
+GATEIO:BTC_USD                       perp    BTC  USD   BTC   inverse
+GATEIO:BTC_USD_20260327              future  BTC  USD   BTC   inverse
+KUCOIN:BTC-USDT                      spot    BTC  USDT  USDT  linear
+KUCOIN:XBTUSDTM                      perp    BTC  USDT  USDT  linear
+KUCOIN:XBTUSDM                       perp    BTC  USD   BTC   inverse
+KUCOIN:XBTMH26                       future  BTC  USD   BTC   inverse
+HUOBI:btcusdt                        spot    BTC  USDT  USDT  linear
+HUOBI:BTC-USD                        perp    BTC  USD   BTC   inverse
+HUOBI:BTC-USDT                       perp    BTC  USDT  USDT  linear
+HUOBI:BTC_CQ                         future  BTC  USD   BTC   inverse
+HUOBI:BTC-USDT-260327                future  BTC  USDT  USDT  linear
+BITFINEX:BTCUSD                      spot    BTC  USD   USD   linear
+BITFINEX:BTCUST                      spot    BTC  USDT  USDT  linear
+BITFINEX:AVAX:USD                    spot    AVAX USD   USD   linear
+BITFINEX:BTCF0:USTF0                 perp    BTC  USDT  USDT  linear
+BITSTAMP:btcusd                      spot    BTC  USD   USD   linear
+BITSTAMP:dotusd                      spot    DOT  USD   USD   linear
+CRYPTOCOM:BTC_USDT                   spot    BTC  USDT  USDT  linear
+CRYPTOCOM:BTCUSD-PERP                perp    BTC  USD   USD   linear
+CRYPTOCOM:BTCUSD-260327              future  BTC  USD   USD   linear
 """
 TABLE = [line.split() for line in MARKETS.split("\n") if line]
 NOTHING = [
@@ -60,6 +86,15 @@ NOTHING = [
     "HYPERLIQUID:@107",
     "HYPERLIQUID:",
     "BITGET:NOTHING",
+    "DERIBIT:BTC-27MAR26-90000-C",
+    "DERIBIT:BTC-FS-27MAR26_PERP",
+    "GATEIO:BTCUSDT",
+    "KUCOIN:BTCUSDT",
+    "HUOBI:BTC-USDT-260327-C-90000",
+    "HUOBI:BTCUSDT",
+    "BITFINEX:BTCF0:USD",
+    "BITSTAMP:btc",
+    "CRYPTOCOM:BTCUSD",
 ]
 
 
