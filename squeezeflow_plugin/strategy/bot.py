@@ -24,6 +24,7 @@ from freqtrade.strategy import IStrategy
 from squeezeflow_plugin import __version__
 from squeezeflow_plugin.clock import Clock, SystemClock
 from squeezeflow_plugin.errors import SqueezeFlowError
+from squeezeflow_plugin.features.flow import Flow
 from squeezeflow_plugin.phases.engine import fingerprint
 from squeezeflow_plugin.phases.layout import COLUMN_NAMES
 from squeezeflow_plugin.phases.params import Params
@@ -37,7 +38,7 @@ from squeezeflow_plugin.store.decisions import DecisionLog
 from squeezeflow_plugin.store.registry import open_store
 from squeezeflow_plugin.strategy.columns import PLOT_CONFIG, SHOWN, decision_columns
 from squeezeflow_plugin.strategy.loader import bring_data, needs_data
-from squeezeflow_plugin.strategy.offline import Offer, Offline
+from squeezeflow_plugin.strategy.offline import Offer, Offline, startup_candles
 from squeezeflow_plugin.strategy.session import Fill, OpenTrade, Session, wait_for_store
 
 log = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
         try:
             settings = load(config.get("squeezeflow"))
             params = Params.from_mapping(settings.method)
-            self.startup_candle_count = -(-params.warmup_rows // timeframe_to_seconds(timeframe))
+            self.startup_candle_count = startup_candles(params, timeframe)
             data = bring_data(config, settings, timeframe, self.startup_candle_count)
         except SqueezeFlowError as error:
             raise OperationalException(f"SqueezeFlow: {error}") from error
@@ -174,6 +175,20 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
         dataframe.loc[last, "enter_long" if entry.direction > 0 else "enter_short"] = 1
         dataframe.loc[last, "enter_tag"] = str(entry.tag)
         return dataframe
+
+    def seconds(self, pair: str, start: int, stop: int) -> Flow:
+        """The pair's rows of ``[start, stop)`` that are known: those held live, in analysis the frame's.
+
+        For strategies built on this one. Raises KeyError for a pair that is not scored, or not yet.
+        """
+        if self._offline is not None:
+            return self._offline.flow(pair, start, stop)
+        if self._session is None:
+            raise KeyError(pair)
+        rows = self._session.desk.timelines[pair].rows
+        first = rows.stop if rows.first_priced is None else rows.first_priced
+        begin = min(max(start, first), rows.stop)
+        return rows.flow(begin, max(min(stop, rows.stop), begin))
 
     def populate_exit_trend(self, dataframe: pd.DataFrame, metadata: dict[str, Any]) -> pd.DataFrame:  # noqa: ARG002 - FreqTrade's signature
         """No exit is a candle's: ``custom_exit`` judges each trade by its own baseline."""

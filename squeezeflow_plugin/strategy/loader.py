@@ -19,13 +19,15 @@ from freqtrade.plugins.pairlist.pairlist_helpers import expand_pairlist
 
 from squeezeflow_plugin import __version__
 from squeezeflow_plugin.bars.flow import AssetMarkets
-from squeezeflow_plugin.errors import SettingsError, UnknownInstrumentError
+from squeezeflow_plugin.errors import SettingsError, StoreEmptyError, UnknownInstrumentError
 from squeezeflow_plugin.market import Instrument, MarketKind
 from squeezeflow_plugin.phases.engine import fingerprint
 from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.provider.desk import pair_markets
 from squeezeflow_plugin.provider.materialise import DataSet, Wanted, materialise, store_stamp
+from squeezeflow_plugin.provider.spans import HOW_TO_FILL, shown, shown_span
 from squeezeflow_plugin.settings import Settings
+from squeezeflow_plugin.store.contract import BarStore
 from squeezeflow_plugin.store.registry import open_store
 
 log = logging.getLogger(__name__)
@@ -71,10 +73,25 @@ def bring_data(config: Config, settings: Settings, timeframe: str, startup_candl
             )
         stamp = store_stamp(settings.store_path) if settings.store == "embedded" else ""
         data = materialise(store, Wanted(pairs, start, stop, rate), settings.data_dir / "backtest", stamp)
+        _check_warmup(store, config, data, startup_candles * timeframe_to_seconds(timeframe))
     finally:
         store.close()
     _point_at(config, data, settings)
     return data
+
+
+def _check_warmup(store: BarStore, config: Config, data: DataSet, startup_s: int) -> None:
+    """Raise StoreEmptyError where the time range ends before anything of it can be decided."""
+    first, last = store.span() or (data.manifest.start, data.manifest.stop)
+    asked = TimeRange.parse_timerange(config.get("timerange"))
+    ready = min(part.first_priced for part in data.manifest.pairs.values()) + startup_s
+    stop = min(asked.stopts or last, last)
+    if ready >= stop:
+        raise StoreEmptyError(
+            f"the store holds data {shown_span(first, last)}: the first decision needs {startup_s} seconds"
+            f" before it, at {shown(ready)}, and the time range ends at {shown(stop)}; ask for a later one, or"
+            f" {HOW_TO_FILL}"
+        )
 
 
 def _point_at(config: Config, data: DataSet, settings: Settings) -> None:

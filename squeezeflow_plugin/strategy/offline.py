@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from freqtrade.exchange import timeframe_to_seconds
 
 from squeezeflow_plugin.features.flow import Flow
 from squeezeflow_plugin.phases.decision import FloatArray
@@ -36,6 +37,16 @@ from squeezeflow_plugin.provider.materialise import DataSet
 DELAY_S = 1
 ARMED = "armed"
 _PIECE_S = 4 * 3600
+
+
+def startup_candles(params: Params, timeframe: str) -> int:
+    """How many candles a frame needs before its first row counts: warm-up, and setups remembered for arming.
+
+    >>> startup_candles(Params(), "1m")
+    150
+    """
+    candle_s: int = timeframe_to_seconds(timeframe)
+    return -(-(params.warmup_rows + params.setup_ttl) // candle_s)
 
 
 @dataclass(frozen=True)
