@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import shutil
 import signal
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
 import redis
 
 from squeezeflow_plugin.bus.redis import connect
 from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.settings import Settings
+from tests.influx_server import LOOPBACK, free_port, skip_or_fail
 
-LOOPBACK = "127.0.0.1"
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+__all__ = ["LOOPBACK", "RedisServer", "free_port"]
 
 
 class RedisServer:
@@ -46,7 +38,8 @@ class RedisServer:
         """Start, or start again with what the last life left; returns when it answers."""
         program = shutil.which("redis-server")
         if program is None:
-            pytest.skip("redis-server is not installed (apt-get install redis-server)")
+            skip_or_fail("redis-server")
+            return
         self._directory.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
             [
