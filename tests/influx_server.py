@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import urllib.error
 import urllib.request
@@ -69,8 +70,7 @@ class InfluxDaemon:
             self._process = subprocess.Popen(
                 [program, "-config", str(config)], stdout=log, stderr=log, start_new_session=True
             )
-        if self._tls is None:
-            self._await(f"CREATE USER {USER} WITH PASSWORD '{PASSWORD}' WITH ALL PRIVILEGES")
+        self._await(f"CREATE USER {USER} WITH PASSWORD '{PASSWORD}' WITH ALL PRIVILEGES")
 
     def kill(self) -> None:
         """kill -9."""
@@ -103,9 +103,12 @@ class InfluxDaemon:
             urlencode({"q": statement}).encode(),
             {"Authorization": "Basic " + b64encode(f"{USER}:{PASSWORD}".encode()).decode()},
         )
+        context = None
+        if self._tls is not None:
+            context = ssl.create_default_context(cafile=self._tls[0])
         while True:
             try:
-                urllib.request.urlopen(request, timeout=5).close()
+                urllib.request.urlopen(request, timeout=5, context=context).close()
             except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
                 refusal = str(error)
             else:

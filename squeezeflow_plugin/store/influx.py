@@ -50,6 +50,7 @@ class InfluxBarStore:
         self._server = InfluxServer(settings)
         self._verify = verify
         self._newest: dict[str, int] = {}
+        self._resampled: int | None = None
         self._forget()
 
     @property
@@ -68,16 +69,26 @@ class InfluxBarStore:
         self._appender.append(records)
 
     def resample(self, records: Iterable[ClosingRecord]) -> None:
-        """Make the higher bars again that these stored records have completed or changed."""
+        """Make the higher bars again that these stored records have completed or changed.
+
+        The bar in which the records before them ended is among them: nothing may have come to end it since.
+        """
         self._check_writable()
+        own: list[int] = []
         touched: set[int] = set()
-        newest = 0
         for record in records:
-            newest = max(newest, record.second)
+            own.append(record.second)
             touched.add(record.second)
             touched.update(bar.second for bar in record.revisions)
-        if touched:
-            resample(self._server, touched, newest)
+        if not own:
+            return
+        before = self._resampled
+        if before is None or before >= min(own):
+            before = self._last_second(f"time < {clipped(min(own))}s")
+        if before is not None:
+            touched.add(before)
+        resample(self._server, touched, max(own))
+        self._resampled = max(own)
 
     def set_up(self, shorten: bool = False) -> list[str]:
         """Make the database, policies and continuous queries that are missing; see ``influx_setup``."""
@@ -89,10 +100,10 @@ class InfluxBarStore:
         """As the contract says; asks only for what is newer than the last answer, so polling is cheap."""
         self._check()
         since = self._newest.get(collector)
-        newest = self._last_second(collector, since)
+        newest = self._last_of(collector, since)
         if newest is None and since is not None:  # the server was emptied or set back
             self._forget()
-            newest = self._last_second(collector, None)
+            newest = self._last_of(collector, None)
         if newest is None:
             self._newest.pop(collector, None)
         else:
@@ -175,17 +186,22 @@ class InfluxBarStore:
         """Give up the connections; what was acknowledged is kept."""
         self._server.close()
 
-    def _last_second(self, collector: str, since: int | None) -> int | None:
-        condition = f"{quoted('collector')} = {literal(collector)} AND time >= {clipped(since or 0)}s"
+    def _last_of(self, collector: str, since: int | None) -> int | None:
+        return self._last_second(
+            f"{quoted('collector')} = {literal(collector)} AND time >= {clipped(since or 0)}s"
+        )
+
+    def _last_second(self, condition: str) -> int | None:
         found = self._reader.column(
             select("last(closed_ns)", self._reader.source(CLOSINGS), condition), "time"
         )
-        return int(found[0]) // 1000 if found else None
+        return max(found) // 1000 if found else None
 
     def _forget(self) -> None:
         """What was learnt of the database may no longer hold."""
         self._is_checked = False
         self._newest.clear()
+        self._resampled = None
         self._reader = InfluxReader(self._server)
         self._appender = InfluxAppender(self._reader, self._verify)
 
