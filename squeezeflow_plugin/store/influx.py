@@ -83,7 +83,7 @@ class InfluxBarStore:
         if not own:
             return
         before = self._resampled
-        if before is None or before >= min(own):
+        if before != min(own) - 1:
             before = self._last_second(f"time < {clipped(min(own))}s")
         if before is not None:
             touched.add(before)
