@@ -51,6 +51,9 @@ def prepare() -> None:
 class Engine:
     """Scores the seconds of one asset, in order and without a gap.
 
+    With ``memory`` the rows that are not ready say what later rows remember of them instead of 0, as far as
+    the rows before them are there; explanations look at that.
+
     >>> engine = Engine()
     >>> engine.step(FlowRow(60, 1.0, 1.0, 1.0, 1.0, 5.0, 0.0, 0.0, 0.0)).veto
     'warming_up'
@@ -58,9 +61,10 @@ class Engine:
     (60, 1)
     """
 
-    def __init__(self, params: Params | None = None) -> None:
+    def __init__(self, params: Params | None = None, *, memory: bool = False) -> None:
         self.params: Final = Params() if params is None else params
-        self._rules = self.params.rules()
+        rules = self.params.rules()
+        self._rules = rules._replace(warmup_rows=0) if memory else rules
         self._flat = np.zeros(state_size(self._rules))
         self._counters = np.zeros(COUNTER_SIZE, dtype=np.int64)
         self._cell = np.empty((INPUT_COUNT, 1))
