@@ -89,8 +89,8 @@ def _check_warmup(store: BarStore, config: Config, data: DataSet, startup_s: int
     if ready >= stop:
         raise StoreEmptyError(
             f"the store holds data {shown_span(first, last)}: the first decision needs {startup_s} seconds"
-            f" before it, at {shown(ready)}, and the time range ends at {shown(stop)}; ask for a later one, or"
-            f" {HOW_TO_FILL}"
+            f" before it, at {shown(ready)}, and the time range ends at {shown(stop)}; ask for a later"
+            f" one, or {HOW_TO_FILL}"
         )
 
 
