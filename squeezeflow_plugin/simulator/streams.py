@@ -25,6 +25,7 @@ from squeezeflow_plugin.simulator.venue import Venue
 from squeezeflow_plugin.simulator.wire import Spelling
 
 PING_INTERVAL_S = 20.0
+_CLOSE_WITHIN_S = 1.0  # how long a client that does not answer can hold up the end
 _QUEUED_FRAMES = 100_000
 _AHEAD_S = 5
 _LONGEST_PAUSE_MS = 50
@@ -115,7 +116,7 @@ class Hub:
         self, request: web.Request, kind: MarketKind, path: str, wrapped: bool
     ) -> web.WebSocketResponse:
         """One client's connection, from its handshake to its end. ``path`` is "", "public" or "market"."""
-        socket = web.WebSocketResponse(heartbeat=PING_INTERVAL_S, compress=False)
+        socket = web.WebSocketResponse(timeout=_CLOSE_WITHIN_S, heartbeat=PING_INTERVAL_S, compress=False)
         await socket.prepare(request)
         client = Client(kind, wrapped, _carried(kind, path), socket, request.transport)
         self.clients.add(client)
@@ -135,8 +136,9 @@ class Hub:
 
     async def close(self) -> None:
         """End every connection, as a server that goes away does."""
-        for client in tuple(self.clients):
-            await client.socket.close(code=WSCloseCode.GOING_AWAY)
+        await asyncio.gather(
+            *(client.socket.close(code=WSCloseCode.GOING_AWAY) for client in tuple(self.clients))
+        )
 
     def _answer(self, client: Client, text: str) -> str:
         try:
