@@ -158,12 +158,11 @@ class Session:
         for item in items:
             market, contract_size, inverse = known[item.symbol]
             price = item.price
+            size = quote = item.size * contract_size
             if inverse:
-                quote = item.size * contract_size
-                size = quote / price
+                size /= price
             else:
-                size = item.size * contract_size
-                quote = price * size
+                quote *= price
             exchange_ns = item.time * unit_ns
             if size > 0.0 < quote < INFINITY and BEGINNING < exchange_ns < before_ns:
                 side = sides[item.side]

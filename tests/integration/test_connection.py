@@ -335,7 +335,7 @@ class ToyAdapter:
 
     name = "TOY"
     time_unit_ns = 1
-    contiguous_ids = False
+    contiguous_ids: frozenset[MarketKind] = frozenset()
 
     def instrument_requests(self) -> tuple[RestRequest, ...]:
         return ()
@@ -355,6 +355,7 @@ class ToyAdapter:
             b"\x01": Parsed(replies=("pong",)),
             "a": Parsed(subscribed=markets[:1]),
             "no b": Parsed(refused=(Refusal(markets[1:2], "no such market"),)),
+            "old": Parsed(replayed=(Trade(markets[0], 1, "0", 1.0, 1.0, 1.0, 1),)),
             "half": Parsed(
                 (Trade(markets[0], received_ns, "1", 1.0, 1.0, 1.0, 1, received_ns=received_ns),),
                 rejected=("item 2 of half",),
@@ -435,6 +436,23 @@ async def test_a_connection_of_liquidations_alone_may_be_silent_and_tells_nothin
             await sink.until(lambda: sink.ids == ["1"])
             assert exchange.connections == 1
         assert sink.events == []
+
+
+async def test_replayed_trades_are_delivered_but_are_no_sign_of_life() -> None:
+    async def script(websocket: web.WebSocketResponse, _: int) -> None:
+        await exchange.play(websocket, "a")
+        while not websocket.closed:
+            await websocket.send_str("old")
+            await asyncio.sleep(0.02)
+
+    async with serving(script) as exchange:
+        plan = toy_plan(exchange.url, markets=("TOY:a",), subscribe=(Subscription("sub", ("TOY:a",)),))
+        async with connected(plan, ToyAdapter(), silence_limit_s=0.25) as (connection, sink):
+            await sink.until(lambda: sink.count("down") == 1)
+            assert set(sink.ids) == {"0"}
+            assert "no trade for 0.25 s" in sink.events[1][3]
+            assert connection.stats.replayed >= 2
+            assert connection.stats.trades == 0
 
 
 async def test_what_the_sink_raises_ends_the_run() -> None:

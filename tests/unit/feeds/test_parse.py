@@ -168,3 +168,14 @@ def test_a_cut_gzip_file_and_a_missing_one_are_named(tmp_path: Path) -> None:
 def test_an_unknown_exchange_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="unknown exchange"):
         parse_file("NOWHERE", tmp_path / "a.jsonl", io.StringIO())
+
+
+def test_trades_replayed_at_a_subscription_are_left_out_by_name(tmp_path: Path) -> None:
+    item = {"i": "7", "p": "2", "v": "1", "S": "buy", "T": str(T)}
+    argument = {"instType": "spot", "topic": "publicTrade", "symbol": "BTCUSDT"}
+    snapshot = {"action": "snapshot", "arg": argument, "data": [item, {**item, "i": "8"}]}
+    update = {"action": "update", "arg": argument, "data": [{**item, "i": "9"}]}
+    frames = (json.dumps(snapshot), json.dumps(update))
+    trades, _, summary = parsed(recording(tmp_path / "a.jsonl", *frames), "BITGET")
+    assert [each["trade_id"] for each in trades] == ["9"]
+    assert summary.left_out == {"replayed at the subscription": 2}
