@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from squeezeflow_plugin.clock import Clock, SystemClock
 from squeezeflow_plugin.errors import StoreCorruptError, StoreError
 from squeezeflow_plugin.market import ClosingRecord, Instrument, Interval
 from squeezeflow_plugin.settings import Settings
@@ -41,12 +42,20 @@ class InfluxBarStore:
     Nothing is asked before the first use. Every call raises StoreUnavailableError where the server cannot be
     reached, is too slow or refuses the credentials, and StoreMissingError where the database or its policies
     are not there (``squeezeflow db setup`` makes them) or hold bars of another length. ``verify`` off trusts
-    acknowledgements instead of reading back what was written. One thread at a time.
+    acknowledgements instead of reading back what was written; ``clock`` says which records are recent. One
+    thread at a time.
     """
 
-    def __init__(self, settings: Settings, readonly: bool = False, verify: bool = True) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        readonly: bool = False,
+        verify: bool = True,
+        clock: Clock | None = None,
+    ) -> None:
         self._settings = settings
         self._readonly = readonly
+        self._clock = clock or SystemClock()
         self._server = InfluxServer(settings)
         self._verify = verify
         self._newest: dict[str, int] = {}
@@ -202,7 +211,7 @@ class InfluxBarStore:
         self._is_checked = False
         self._newest.clear()
         self._resampled = None
-        self._reader = InfluxReader(self._server)
+        self._reader = InfluxReader(self._server, self._clock)
         self._appender = InfluxAppender(self._reader, self._verify)
 
     def _check(self) -> None:

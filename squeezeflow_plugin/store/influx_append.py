@@ -24,6 +24,8 @@ from squeezeflow_plugin.store.influx_record import Closing, closing_of, pack
 from squeezeflow_plugin.store.influx_schema import (
     COVERAGE,
     COVERAGE_EVERY,
+    LIVE_POLICY,
+    LIVE_RECORDS,
     MARKET_LISTS,
     META_POLICY,
     SECOND,
@@ -126,6 +128,7 @@ class InfluxAppender:
         self._keep([closing for closing in map(plan.with_kept, stored) if closing is not None])
         self._write_lists(chunk)
         self._write_bars([*own, *plan.winners])
+        self._write_live(chunk)
         self._write_closings(closings, chunk)
 
     def _stored(self, first: int, last: int) -> list[Closing]:
@@ -242,6 +245,17 @@ class InfluxAppender:
 
         if bars:
             self._until_there("bars", lambda lost: map(self._lines.line, lost), bars, missing)
+
+    def _write_live(self, chunk: Sequence[_Entry]) -> None:
+        """Recent records whole; where one is lost again, the reader puts it together from its parts."""
+        lines = [
+            f"{LIVE_RECORDS},collector={tag(one.record.collector)} record={text(pack(one.record))}"
+            f" {one.record.second}"
+            for one in chunk
+            if self._reader.is_live(one.record.second)
+        ]
+        if lines:
+            self._server.write(LIVE_POLICY, lines)
 
     def _write_closings(self, closings: list[Closing], chunk: Sequence[_Entry]) -> None:
         def missing() -> list[Closing]:

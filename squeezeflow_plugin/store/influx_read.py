@@ -17,13 +17,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
 
+from squeezeflow_plugin.clock import Clock
 from squeezeflow_plugin.errors import StoreCorruptError, StoreIncompleteError, StoreMissingError
-from squeezeflow_plugin.market import BAR_FIELDS, Bar, ClosingRecord
+from squeezeflow_plugin.market import BAR_FIELDS, NS_PER_SECOND, Bar, ClosingRecord
 from squeezeflow_plugin.store.influx_client import InfluxServer, Series
-from squeezeflow_plugin.store.influx_record import FIELDS, Closing
+from squeezeflow_plugin.store.influx_record import FIELDS, Closing, closing_of, unpack
 from squeezeflow_plugin.store.influx_schema import (
     CLOSINGS,
     HOUR,
+    LIVE_POLICY,
+    LIVE_RECORDS,
+    LIVE_SECONDS,
     MARKET_LISTS,
     META_POLICY,
     SECOND,
@@ -70,8 +74,10 @@ class BarTable:
 class InfluxReader:
     """The rows of one database. Raises what ``InfluxServer`` raises."""
 
-    def __init__(self, server: InfluxServer) -> None:
+    def __init__(self, server: InfluxServer, clock: Clock) -> None:
         self.server = server
+        self.has_live_policy = False
+        self._clock = clock
         self._database = server.database
         self._market_lists: dict[str, tuple[str, ...]] = {}
 
@@ -160,6 +166,10 @@ class InfluxReader:
             yield from self._records_page(start, end, wanted)
             start = end
 
+    def is_live(self, second: int) -> bool:
+        """Whether a record of the second is kept whole beside its closing."""
+        return self.has_live_policy and second >= self._clock.now_ns() // NS_PER_SECOND - LIVE_SECONDS
+
     def rows(self, start: int, stop: int) -> Rows:
         """The rows of ``trades_1s`` by second and market, for a span that fits into memory."""
         rows: Rows = {}
@@ -216,6 +226,7 @@ class InfluxReader:
     def require_policy(self) -> None:
         """Raise StoreMissingError where the database or its one-second policy is not there, with what is."""
         policies = self.column(f"SHOW RETENTION POLICIES ON {quoted(self._database)}", "name")
+        self.has_live_policy = LIVE_POLICY in policies
         if SECOND.policy not in policies:
             coarser = [name for name in policies if name.startswith("aggr_")]
             hint = (
@@ -249,6 +260,10 @@ class InfluxReader:
 
     def _records_page(self, start: int, stop: int, collectors: Sequence[str] | None) -> list[ClosingRecord]:
         """The records of a page, read again where a writer has superseded a bar in between."""
+        if stop - start <= _SMALL_SECONDS and self.is_live(start):
+            recent = self._recent(start, stop, collectors)
+            if recent is not None:
+                return recent
         for attempt in range(1, _ATTEMPTS + 1):
             closings, rows = self._closings_and_rows(start, stop, collectors)
             try:
@@ -257,6 +272,25 @@ class InfluxReader:
                 if attempt == _ATTEMPTS:
                     raise
         raise AssertionError("the last attempt returns or raises")
+
+    def _recent(self, start: int, stop: int, collectors: Sequence[str] | None) -> list[ClosingRecord] | None:
+        """The records of a span as they were announced whole; None where one was not."""
+        condition = span(start, stop) + _any_of("collector", collectors)
+        found, whole = self.server.ask(
+            select(_CLOSING_COLUMNS, self.source(CLOSINGS), condition),
+            select("collector, record", self.source(LIVE_RECORDS, LIVE_POLICY), condition),
+        )
+        packed = {(time_ms // 1000, collector): record for time_ms, collector, record in _values(whole)}
+        records = []
+        for closing in _closings(_values(found)):
+            key = (closing.second, closing.collector)
+            if key not in packed:
+                return None
+            record: ClosingRecord = unpack(packed[key], ClosingRecord, f"{key[1]!r}, second {key[0]}")
+            if not closing.says_the_same(closing_of(record)[0]):
+                return None
+            records.append(record)
+        return records
 
     def _closings_and_rows(
         self, start: int, stop: int, collectors: Sequence[str] | None

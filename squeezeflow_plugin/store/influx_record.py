@@ -144,15 +144,7 @@ class Closing:
 
     def _unpack(self, packed: str | None, kind: Any) -> Any:
         """The value of the kind; an empty tuple where the field is absent."""
-        if packed is None:
-            return ()
-        try:
-            return msgspec.msgpack.decode(zlib.decompress(base64.b64decode(packed, validate=True)), type=kind)
-        except (ValueError, zlib.error, msgspec.MsgspecError) as error:
-            raise StoreCorruptError(
-                f"closing record of {self.collector!r}, second {self.second} in InfluxDB cannot be unpacked:"
-                f" {error}; it is left as it is"
-            ) from error
+        return () if packed is None else unpack(packed, kind, f"{self.collector!r}, second {self.second}")
 
 
 def closing_of(record: ClosingRecord) -> tuple[Closing, tuple[str, ...]]:
@@ -194,6 +186,16 @@ def digest(names: tuple[str, ...]) -> str:
 def pack(value: object) -> str:
     """Any of our structs as a string that needs no escaping."""
     return base64.b64encode(zlib.compress(msgspec.msgpack.encode(value))).decode()
+
+
+def unpack(packed: str, kind: Any, whose: str) -> Any:
+    """What ``pack`` has packed. Raises StoreCorruptError, which names whose it is, for anything else."""
+    try:
+        return msgspec.msgpack.decode(zlib.decompress(base64.b64decode(packed, validate=True)), type=kind)
+    except (ValueError, zlib.error, msgspec.MsgspecError) as error:
+        raise StoreCorruptError(
+            f"closing record of {whose} in InfluxDB cannot be unpacked: {error}; it is left as it is"
+        ) from error
 
 
 def checksum(bars: Iterable[Bar]) -> int:

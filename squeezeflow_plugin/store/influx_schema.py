@@ -11,12 +11,17 @@ retention policy      measurement         tags                      fields
                                                                     and at each whole minute
 ``squeezeflow``       ``instruments``     ``market``                description (JSON), at time 0
 ``squeezeflow``       ``market_lists``    ``digest``                names (JSON), at time 0
+``squeezeflow_live``  ``records_1s``      ``collector``             record (packed), the last hour only
 ====================  ==================  ========================  ======================================
 
 A point's time is its second. aggr-server writes counts as floats, leaves out volumes of 0 and prices of a
 second that had none; so counts are floats here too, absent volumes read as 0 and absent prices as NaN, while
 our own bars always carry all ten fields (NaN prices excepted, InfluxDB has no NaN). The type of a field is
 fixed by the first point a shard holds of it; another type is refused from then on, so it is fixed here.
+
+``records_1s`` holds recent closing records whole: a bot that follows needs one value of one series where the
+bars of a second are ten values of each market (measured: 2 ms instead of 20, because the server copies all
+that it has cached of each).
 
 https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/
 """
@@ -30,6 +35,10 @@ from squeezeflow_plugin.errors import StoreError
 from squeezeflow_plugin.market import BAR_FIELDS, Bar
 
 META_POLICY = "squeezeflow"
+LIVE_POLICY = "squeezeflow_live"
+LIVE_RECORDS = "records_1s"
+LIVE_HOURS = 1  # InfluxDB's least
+LIVE_SECONDS = 900  # records up to this old are written there
 CLOSINGS = "closings_1s"
 COVERAGE = "coverage_1s"
 INSTRUMENTS = "instruments"

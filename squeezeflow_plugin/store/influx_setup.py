@@ -9,7 +9,15 @@ from squeezeflow_plugin.errors import StoreError
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.influx_client import InfluxServer
 from squeezeflow_plugin.store.influx_resample import STEPS, aggregate
-from squeezeflow_plugin.store.influx_schema import HIGHER, META_POLICY, SECOND, Timeframe, quoted
+from squeezeflow_plugin.store.influx_schema import (
+    HIGHER,
+    LIVE_HOURS,
+    LIVE_POLICY,
+    META_POLICY,
+    SECOND,
+    Timeframe,
+    quoted,
+)
 
 _UNITS = {"h": 3600, "m": 60, "s": 1}
 
@@ -58,7 +66,7 @@ def wanted_policies(settings: Settings) -> Mapping[str, int | None]:
         timeframe.policy: None if hours is None or timeframe.hours is None else max(hours, timeframe.hours)
         for timeframe in HIGHER
     }
-    return {META_POLICY: None, SECOND.policy: hours, **higher}
+    return {META_POLICY: None, LIVE_POLICY: LIVE_HOURS, SECOND.policy: hours, **higher}
 
 
 def policies(server: InfluxServer) -> dict[str, int | None]:

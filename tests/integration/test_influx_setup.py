@@ -47,10 +47,11 @@ def record(second: int, *bars: Bar, revisions: tuple[Bar, ...] = ()) -> ClosingR
 
 def test_policies_and_queries_are_what_the_settings_say(server: InfluxServer, influx: InfluxDaemon) -> None:
     done = set_up(server, of(server, influx, "24h"))
-    assert len(done) == 1 + 8 + 6
+    assert len(done) == 1 + 9 + 6
     day = 86_400
     assert policies(server) == {
-        "autogen": None, "squeezeflow": None, "aggr_1s": day, "aggr_1m": 90 * day, "aggr_5m": 365 * day,
+        "autogen": None, "squeezeflow": None, "squeezeflow_live": 3600,
+        "aggr_1s": day, "aggr_1m": 90 * day, "aggr_5m": 365 * day,
         "aggr_15m": 730 * day, "aggr_30m": 1095 * day, "aggr_1h": 1825 * day, "aggr_4h": None,
     }  # fmt: skip  # a line of policies
     queries = continuous_queries(server)
