@@ -2,7 +2,7 @@
 
 FreqTrade looks at every row. Without an open trade a row does something only where an entry may be taken.
 With one, a row does something where the stop or the liquidation price lies within it, where the return could
-reach the lowest target of ``minimal_roi``, where a funding fee is due, where an exit has been decided, or
+reach the target of ``minimal_roi``, where a funding fee is due, where an exit has been decided, or
 where an order is open. All of these are known from the trade and the chunk's prices, so the rows between are
 left out; the extremes they would have noted are noted when the next one is seen. Whatever cannot be known
 - a trailing or custom stop, position adjustment, a callback that the user wrote - is looked at every second.
@@ -53,13 +53,24 @@ def _is_users(strategy: IStrategy, name: str) -> bool:
     return module.partition(".")[0] not in _KNOWN_ROOTS
 
 
+def targets_of(minimal_roi: Mapping[int, float]) -> tuple[tuple[int, int, float], ...]:
+    """FreqTrade's table of return targets as (seconds since the entry: from, until, ratio).
+
+    >>> targets_of({0: 0.05, 30: 0.01})
+    ((0, 1800, 0.05), (1800, 4294967296, 0.01))
+    """
+    minutes = sorted(minimal_roi)
+    ends = [*(minute * 60 for minute in minutes[1:]), 2**32]
+    return tuple((minute * 60, end, minimal_roi[minute]) for minute, end in zip(minutes, ends, strict=True))
+
+
 class Schedule:
     """Finds the next second to look at; ``funding_s`` is the interval of funding fees, 0 without any."""
 
     def __init__(self, rows: Mapping[str, PairRows], strategy: IStrategy, funding_s: int) -> None:
         self._rows = rows
         self._funding_s = funding_s
-        self._lowest_roi = min(strategy.minimal_roi.values(), default=None)
+        self._targets = targets_of(strategy.minimal_roi)
         self._always = watches_every_second(strategy)
         self._always_in_trade = watches_every_trade_second(strategy)
 
@@ -105,7 +116,10 @@ class Schedule:
         for level in (trade.stop_loss, trade.liquidation_price):
             if level:
                 touched |= side * against <= side * level
-        if self._lowest_roi is not None:
-            target = trade.calc_close_rate_for_roi(self._lowest_roi)
-            touched |= side * along >= side * target - _SLACK * abs(target)
+        first = rows.first + part.start
+        for after, until, ratio in self._targets:
+            opened = int(trade.open_date_utc.timestamp())
+            due = slice(max(opened + after - first, 0), max(opened + until - first, 0))
+            target = trade.calc_close_rate_for_roi(ratio)
+            touched[due] |= side * along[due] >= side * target - _SLACK * abs(target)
         return touched

@@ -45,14 +45,13 @@ from squeezeflow_plugin.errors import SettingsError
 from squeezeflow_plugin.features.flow import Flow
 from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.phases.tags import EnterTag, parse_tag
+from squeezeflow_plugin.provider.datadir import FUNDING_S
 from squeezeflow_plugin.provider.decisions import AssetDecisions
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.contract import BarStore
 
 log = logging.getLogger(__name__)
 
-FUNDING_S = 8 * 3600
-"""The time between two fundings at which the configured rate is paid."""
 HOST_TIMEFRAME = "1m"
 """The timeframe the live bot runs at: candles that locks and protections count are of this length."""
 

@@ -29,7 +29,7 @@ from squeezeflow_plugin.features.layout import (
     SPOT_SELL,
 )
 from squeezeflow_plugin.provider.rows import ROW_NAMES
-from squeezeflow_plugin.store.contract import BarColumns, BarStore
+from squeezeflow_plugin.store.contract import BarColumns, BarView
 
 PIECE_HOURS = 4
 VOLUME = ROW_NAMES.index("volume")
@@ -60,7 +60,7 @@ class FinalRows:
 
 
 def final_rows(
-    store: BarStore, markets: AssetMarkets, start: int, stop: int, piece_hours: int = PIECE_HOURS
+    store: BarView, markets: AssetMarkets, start: int, stop: int, piece_hours: int = PIECE_HOURS
 ) -> Iterator[FinalRows]:
     """The rows of ``[start, stop)`` in order, in pieces that end at full hours; nothing for an empty span.
 
@@ -76,7 +76,7 @@ def final_rows(
 class _Reader:
     """Reads piece after piece; carries the last close over their borders."""
 
-    def __init__(self, store: BarStore, markets: AssetMarkets, start: int) -> None:
+    def __init__(self, store: BarView, markets: AssetMarkets, start: int) -> None:
         self._store = store
         self._markets = markets
         self._weights = _Weights(store, markets)
@@ -149,7 +149,7 @@ def _shares(weights: Sequence[int], seen: Flags) -> Rows:
     return found[which.reshape(-1)]
 
 
-def _seen(store: BarStore, markets: Sequence[str], start: int, stop: int) -> Flags:
+def _seen(store: BarView, markets: Sequence[str], start: int, stop: int) -> Flags:
     """bool[len(markets), stop - start]: where each market's feed was complete."""
     seen = np.zeros((len(markets), stop - start), dtype=np.bool_)
     places = {market: place for place, market in enumerate(markets)}
@@ -158,7 +158,7 @@ def _seen(store: BarStore, markets: Sequence[str], start: int, stop: int) -> Fla
     return seen
 
 
-def _last_close(store: BarStore, reference: str, start: int) -> float:
+def _last_close(store: BarView, reference: str, start: int) -> float:
     """The reference market's last close of the 24 hours before ``start``; NaN where it did not trade."""
     span = store.span()
     if span is None:
@@ -182,7 +182,7 @@ class _Weights:
     revised after the asking hour began, they are read again as known then.
     """
 
-    def __init__(self, store: BarStore, markets: AssetMarkets) -> None:
+    def __init__(self, store: BarView, markets: AssetMarkets) -> None:
         self._store = store
         self._markets = markets
         self._totals: dict[int, tuple[Mapping[str, int], int]] = {}

@@ -46,7 +46,35 @@ class BarColumns:
         return len(self.second)
 
 
-class BarStore(Protocol):
+class BarView(Protocol):
+    """What is known of bars, to be read. Seconds are half-open ranges ``[start, stop)``."""
+
+    def bars(
+        self,
+        start: int,
+        stop: int,
+        markets: Iterable[str] | None = None,
+        known_at: int | None = None,
+    ) -> BarColumns:
+        """The latest revision of each bar in the span; with ``known_at`` = k, as known at record k."""
+        ...
+
+    def coverage(
+        self,
+        start: int,
+        stop: int,
+        markets: Iterable[str] | None = None,
+        known_at: int | None = None,
+    ) -> tuple[Interval, ...]:
+        """The covered intervals, clipped to the span, ordered by (market, start), none touching another."""
+        ...
+
+    def span(self) -> tuple[int, int] | None:
+        """First closed second and last closed second + 1 over all collectors; None where empty."""
+        ...
+
+
+class BarStore(BarView, Protocol):
     """Closing records in, bars and coverage out. Seconds are half-open ranges ``[start, stop)``.
 
     One writer process, any number of reader processes at the same time.
@@ -70,32 +98,8 @@ class BarStore(Protocol):
         """The closing records of the span, ordered by (second, collector), as they were written."""
         ...
 
-    def bars(
-        self,
-        start: int,
-        stop: int,
-        markets: Iterable[str] | None = None,
-        known_at: int | None = None,
-    ) -> BarColumns:
-        """The latest revision of each bar in the span; with ``known_at`` = k, as known at record k."""
-        ...
-
-    def coverage(
-        self,
-        start: int,
-        stop: int,
-        markets: Iterable[str] | None = None,
-        known_at: int | None = None,
-    ) -> tuple[Interval, ...]:
-        """The covered intervals, clipped to the span, ordered by (market, start), none touching another."""
-        ...
-
     def collectors(self) -> tuple[str, ...]:
         """Every collector that has written, sorted."""
-        ...
-
-    def span(self) -> tuple[int, int] | None:
-        """First closed second and last closed second + 1 over all collectors; None where empty."""
         ...
 
     def put_instruments(self, instruments: Iterable[Instrument]) -> None:
