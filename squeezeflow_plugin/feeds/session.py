@@ -37,6 +37,8 @@ BEGINNING = 1_230_768_000_000_000_000
 """2009, in nanoseconds: no crypto market existed before."""
 FOREVER = 2**62
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_SYMBOL_LENGTH = 100
+"""Longer ones are read but not remembered; the longest listed has a third of it."""
 ITEM_SKIPPED = "the item is skipped"
 BUY, SELL = int(Side.BUY), int(Side.SELL)
 BUY_SELL = {"buy": BUY, "sell": SELL, "Buy": BUY, "Sell": SELL, "BUY": BUY, "SELL": SELL}
@@ -121,7 +123,7 @@ class Markets(dict[str, Market]):
         name = self._market_of(symbol)
         instrument = self._classify(name)
         market = Market(name, instrument.contract_size, instrument.inverse) if instrument else Market(name)
-        if len(self) < MAX_MARKETS:
+        if len(self) < MAX_MARKETS and len(symbol) <= MAX_SYMBOL_LENGTH:
             self[symbol] = market
         return market
 

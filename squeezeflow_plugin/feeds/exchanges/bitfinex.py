@@ -27,6 +27,7 @@ from squeezeflow_plugin.feeds.adapter import Parsed, Refusal, RestRequest, Strea
 from squeezeflow_plugin.feeds.naming import separate, split_pair
 from squeezeflow_plugin.feeds.reading import SKIPPED, Id, Milliseconds, Symbol, excerpt, json_document
 from squeezeflow_plugin.feeds.session import (
+    MAX_SYMBOL_LENGTH,
     Adapter,
     Amount,
     Markets,
@@ -162,7 +163,7 @@ class BitfinexSession(Session):
                 "chanId": int() as number,
                 "symbol": str() as name,
             }:
-                if len(self._channels) < MAX_CHANNELS:
+                if len(self._channels) < MAX_CHANNELS and len(name) <= MAX_SYMBOL_LENGTH:
                     self._channels[number] = name
                 return Parsed(subscribed=self.planned_market(name), other="answer")
             case {"event": "error", "msg": reason}:

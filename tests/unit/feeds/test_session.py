@@ -42,6 +42,9 @@ def test_symbols_without_end_are_read_but_not_remembered(monkeypatch: pytest.Mon
     markets = Markets(lambda symbol: f"X:{symbol}", lambda _: None)
     assert [markets[f"A{number}"] for number in range(10)] == [Market(f"X:A{number}") for number in range(10)]
     assert len(markets) == 3
+    monkeypatch.undo()
+    assert markets["A" * 101].name == "X:" + "A" * 101
+    assert len(markets) == 3
 
 
 @pytest.mark.parametrize(
