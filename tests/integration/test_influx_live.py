@@ -1,4 +1,4 @@
-"""Following InfluxDB alone: a second client sees each record as it was written, at once, whole or in parts."""
+"""Following InfluxDB alone: a second client sees each record as it was written, whole or put together."""
 
 from __future__ import annotations
 
