@@ -54,7 +54,6 @@ def run_backtest(options: BacktestOptions, out: TextIO) -> int:
     Raises SettingsError, StoreEmptyError or BacktestError, saying what to do, where it cannot be run.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    logging.getLogger("freqtrade").setLevel(logging.WARNING)
     outcome = backtest(options)
     if options.as_json:
         out.write(msgspec.json.encode(as_json(outcome)).decode() + "\n")
@@ -107,7 +106,10 @@ def configuration(options: BacktestOptions) -> Config:
     }
     if options.pairs:
         args["pairs"] = list(options.pairs)
-    return setup_optimize_configuration(args, RunMode.BACKTEST)
+    config = setup_optimize_configuration(args, RunMode.BACKTEST)
+    if not logging.getLogger("freqtrade").isEnabledFor(logging.DEBUG):
+        logging.getLogger("freqtrade").setLevel(logging.WARNING)  # FreqTrade sets its loggers up by itself
+    return config
 
 
 def prepare(

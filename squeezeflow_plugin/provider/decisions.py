@@ -21,7 +21,8 @@ from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.phases.tags import EnterTag, tag_of
 
 BASELINE_NAMES = ("sigma_spot", "sigma_perp", "range_low", "range_high")
-DECIDED_NAMES = tuple(dict.fromkeys((*PHASE_NAMES, *WATCHED_NAMES, "z_r_15m", *BASELINE_NAMES)))
+COVERAGE_NAMES = ("coverage_spot_1h", "coverage_perp_1h")
+DECIDED_NAMES = tuple(dict.fromkeys((*PHASE_NAMES, *WATCHED_NAMES, *COVERAGE_NAMES, *BASELINE_NAMES)))
 """The fields of a decision that a backtest looks at."""
 _PLACES = {name: place for place, name in enumerate(DECIDED_NAMES)}
 

@@ -96,7 +96,9 @@ class Stage:
         return run
 
 
-def set_stage(folder: Path, store: Path, assets: tuple[str, ...], futures: bool, more: Mapping[str, Any]) -> Stage:
+def set_stage(
+    folder: Path, store: Path, assets: tuple[str, ...], futures: bool, more: Mapping[str, Any]
+) -> Stage:
     """A user folder with the shipped strategy and configuration, and ``more`` over it."""
     userdir = folder / "user_data"
     (userdir / "strategies").mkdir(parents=True)
@@ -162,7 +164,9 @@ class ReferenceStrategy(SqueezeFlowStrategy):
         tags = {trade.enter_tag for trade in Trade.get_trades_proxy(pair=pair)}
         return kwargs["entry_tag"] not in tags
 
-    def custom_exit(self, pair: str, trade: Trade, current_time: datetime, *_args: Any, **_kwargs: Any) -> str | None:
+    def custom_exit(
+        self, pair: str, trade: Trade, current_time: datetime, *_args: Any, **_kwargs: Any
+    ) -> str | None:
         tag = parse_tag(trade.enter_tag)
         assert tag is not None
         second, name = self.plans[pair].exits.get(tag.second, (2**40, ""))
