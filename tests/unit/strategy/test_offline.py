@@ -1,4 +1,4 @@
-"""A frame says what its own seconds say: decisions, offers with their delay, exits; nothing from outside it."""
+"""A frame says what its own seconds say: decisions, offers with their delay, exits; nothing else."""
 
 from __future__ import annotations
 
