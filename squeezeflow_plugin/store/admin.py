@@ -18,8 +18,9 @@ from squeezeflow_plugin.store.contract import BarStore
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
 from squeezeflow_plugin.store.influx import InfluxBarStore
 from squeezeflow_plugin.store.influx_client import InfluxServer
-from squeezeflow_plugin.store.influx_read import InfluxReader, Values
+from squeezeflow_plugin.store.influx_read import InfluxReader
 from squeezeflow_plugin.store.influx_resample import STEPS, aggregate
+from squeezeflow_plugin.store.influx_rows import Values
 from squeezeflow_plugin.store.influx_schema import HIGHER, SECOND, Timeframe, quoted, select, span
 from squeezeflow_plugin.store.influx_setup import (
     continuous_queries,

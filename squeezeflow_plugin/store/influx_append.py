@@ -19,8 +19,9 @@ import msgspec
 
 from squeezeflow_plugin.errors import StoreConflictError, StoreUnavailableError
 from squeezeflow_plugin.market import Bar, ClosingRecord
-from squeezeflow_plugin.store.influx_read import InfluxReader, Rows, Values, bar_of, values_of
+from squeezeflow_plugin.store.influx_read import InfluxReader
 from squeezeflow_plugin.store.influx_record import Closing, closing_of, pack
+from squeezeflow_plugin.store.influx_rows import Rows, Values, bar_of, values_of
 from squeezeflow_plugin.store.influx_schema import (
     COVERAGE,
     COVERAGE_EVERY,

@@ -7,21 +7,30 @@ empty stretches.
 
 from __future__ import annotations
 
-import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
 
 from squeezeflow_plugin.clock import Clock
-from squeezeflow_plugin.errors import StoreCorruptError, StoreIncompleteError, StoreMissingError
+from squeezeflow_plugin.errors import StoreIncompleteError, StoreMissingError
 from squeezeflow_plugin.market import BAR_FIELDS, NS_PER_SECOND, Bar, ClosingRecord
-from squeezeflow_plugin.store.influx_client import InfluxServer, Series
+from squeezeflow_plugin.store.influx_client import InfluxServer
 from squeezeflow_plugin.store.influx_record import FIELDS, Closing, closing_of, unpack
+from squeezeflow_plugin.store.influx_rows import (
+    BarTable,
+    Rows,
+    Values,
+    bar_of,
+    bar_table,
+    closings_of,
+    collect,
+    second_of,
+    values_in,
+)
 from squeezeflow_plugin.store.influx_schema import (
     CLOSINGS,
     HOUR,
@@ -39,15 +48,11 @@ from squeezeflow_plugin.store.influx_schema import (
     span,
 )
 
-Values = tuple[
-    float, float, float, float, float, float, float, float, float, float
-]  # in the order of BAR_FIELDS
-Rows = dict[int, dict[str, Values]]  # second, then market
-
 _SMALL_SECONDS = 120  # up to here one JSON answer is faster than a CSV one
 _PAGE_SECONDS = 900
 _GAP_SECONDS = 5
 _STATEMENTS = 50
+_READ_AHEAD = 2  # the server answers a statement on one core
 _ATTEMPTS = 3
 _BAR_TYPES = {
     "market": pa.dictionary(pa.int32(), pa.string()),
@@ -57,18 +62,6 @@ _STRINGS = frozenset({"collector", "markets", "covered", "bars", "revised", "rep
 _CLOSING_TYPES = {name: pa.string() if name in _STRINGS else pa.int64() for name in FIELDS}
 _BAR_COLUMNS = ", ".join(map(quoted, ("market", *BAR_FIELDS)))
 _CLOSING_COLUMNS = ", ".join(map(quoted, FIELDS))
-
-
-@dataclass(frozen=True, eq=False)
-class BarTable:
-    """Rows of one slice: ``second`` int64[n]; ``market`` int32[n] indexes ``names``; ``fields`` float64[n]
-    each, prices NaN where absent, volumes and counts 0.
-    """
-
-    names: tuple[str, ...]
-    second: npt.NDArray[np.int64]
-    market: npt.NDArray[np.int32]
-    fields: Mapping[str, npt.NDArray[np.float64]]
 
 
 class InfluxReader:
@@ -97,7 +90,7 @@ class InfluxReader:
 
         first = ("vbuy, vsell, lbuy, lsell, open", source)
         for table in self._slices(read, first, start, stop, HOUR * min(timeframe.seconds, 1000)):
-            yield _bar_table(table)
+            yield bar_table(table)
 
     def closings(self, start: int, stop: int, collectors: Iterable[str] | None = None) -> Iterator[Closing]:
         """The points of ``closings_1s``, ordered by (second, collector)."""
@@ -105,7 +98,7 @@ class InfluxReader:
         wanted = _any_of("collector", collectors)
         if stop - start <= _SMALL_SECONDS:
             statement = select(_CLOSING_COLUMNS, source, span(start, stop) + wanted)
-            yield from _closings(_values(self.server.ask(statement)[0]))
+            yield from closings_of(values_in(self.server.ask(statement)[0]))
             return
 
         def read(at: int, end: int) -> pa.Table:
@@ -113,7 +106,7 @@ class InfluxReader:
 
         for table in self._slices(read, ("closed_ns", source), start, stop, HOUR):
             columns = [table.column(name).to_pylist() for name in ("time", *FIELDS)]
-            yield from _closings(list(zip(*columns, strict=True)))
+            yield from closings_of(list(zip(*columns, strict=True)))
 
     def images(self, start: int, stop: int) -> Iterator[tuple[int, str, Bar, bool]]:
         """Every version that the closings of the span hold besides ``trades_1s``.
@@ -130,7 +123,9 @@ class InfluxReader:
         for table in self._slices(read, ("lag, kept", source), start, stop, HOUR):
             columns = [table.column(name).to_pylist() for name in ("time", *names)]
             for time_ms, collector, revised, kept in zip(*columns, strict=True):
-                closing = Closing(_second(time_ms), collector, 0, "", "0", "0", 0, revised=revised, kept=kept)
+                closing = Closing(
+                    second_of(time_ms), collector, 0, "", "0", "0", 0, revised=revised, kept=kept
+                )
                 for bar in closing.revisions():
                     yield closing.second, collector, bar, False
                 for bar in closing.kept_bars():
@@ -139,13 +134,13 @@ class InfluxReader:
     def repairs(self, start: int, stop: int) -> Iterator[Closing]:
         """The records of the span that repaired something; only that field of them is filled."""
         statement = select("repaired, collector", self.source(CLOSINGS), span(start, stop))
-        for time_ms, repaired, collector in _values(self.server.ask(statement)[0]):
-            yield Closing(_second(time_ms), collector, 0, "", "0", "0", 0, repaired=repaired)
+        for time_ms, repaired, collector in values_in(self.server.ask(statement)[0]):
+            yield Closing(second_of(time_ms), collector, 0, "", "0", "0", 0, repaired=repaired)
 
     def largest_lag(self, start: int) -> int:
         """The most seconds any record from ``start`` on reaches back; 0 where none revises."""
         statement = select("max(lag)", self.source(CLOSINGS), f"time >= {clipped(start)}s")
-        rows = _values(self.server.ask(statement)[0])
+        rows = values_in(self.server.ask(statement)[0])
         return int(rows[0][1]) if rows else 0
 
     def records(
@@ -174,7 +169,7 @@ class InfluxReader:
         """The rows of ``trades_1s`` by second and market, for a span that fits into memory."""
         rows: Rows = {}
         if stop - start <= _SMALL_SECONDS:
-            _collect(rows, _values(self.server.ask(self._rows_statement(start, stop))[0]))
+            collect(rows, values_in(self.server.ask(self._rows_statement(start, stop))[0]))
             return rows
         for table in self.bar_tables(start, stop):
             columns = [table.fields[name].tolist() for name in BAR_FIELDS]
@@ -190,7 +185,7 @@ class InfluxReader:
         small = [self._rows_statement(*run) for run in runs if run[1] - run[0] <= _SMALL_SECONDS]
         for at in range(0, len(small), _STATEMENTS):
             for answer in self.server.ask(*small[at : at + _STATEMENTS]):
-                _collect(rows, _values(answer))
+                collect(rows, values_in(answer))
         for start, stop in runs:
             if stop - start > _SMALL_SECONDS:
                 rows.update(self.rows(start, stop))
@@ -201,7 +196,7 @@ class InfluxReader:
         if digest not in self._market_lists:
             source = self.source(MARKET_LISTS, META_POLICY)
             statement = select("names", source, f"digest = {literal(digest)}")
-            rows = _values(self.server.ask(statement)[0])
+            rows = values_in(self.server.ask(statement)[0])
             if not rows:
                 raise StoreIncompleteError(
                     f"market list {digest} of database {self._database} is not there; records cannot be read"
@@ -212,7 +207,7 @@ class InfluxReader:
     def next_second(self, columns: str, source: str, start: int, stop: int) -> int | None:
         """The first second of the span at which one of the columns has a value; None where there is none."""
         statement = select(columns, source, f"{span(start, stop)} ORDER BY time LIMIT 1")
-        rows = _values(self.server.ask(statement)[0])
+        rows = values_in(self.server.ask(statement)[0])
         return rows[0][0] // 1000 if rows else None
 
     def column(self, statement: str, name: str) -> list[Any]:
@@ -247,16 +242,29 @@ class InfluxReader:
         stop: int,
         seconds: int,
     ) -> Iterator[pa.Table]:
-        start, stop = clipped(start), clipped(stop)
-        while start < stop:
-            end = min((start // seconds + 1) * seconds, stop)
-            table = read(start, end)
-            if len(table):
-                yield table
-            else:
+        """The tables of the span, a few read ahead while one is used; empty stretches are skipped."""
+        position, stop = clipped(start), clipped(stop)
+        ahead: deque[tuple[int, Future[pa.Table]]] = deque()
+        with ThreadPoolExecutor(_READ_AHEAD, "influx-read") as pool:
+            while True:
+                while position < stop and len(ahead) < _READ_AHEAD:
+                    end = min((position // seconds + 1) * seconds, stop)
+                    ahead.append((end, pool.submit(read, position, end)))
+                    position = end
+                if not ahead:
+                    return
+                end, reading = ahead.popleft()
+                table = reading.result()
+                if len(table):
+                    yield table
+                    continue
                 found = self.next_second(*first, end, stop) if end < stop else None
-                end = stop if found is None else found
-            start = end
+                if found is None:
+                    return
+                while ahead and ahead[0][0] <= found:
+                    ahead.popleft()[1].cancel()
+                if not ahead:
+                    position = found
 
     def _records_page(self, start: int, stop: int, collectors: Sequence[str] | None) -> list[ClosingRecord]:
         """The records of a page, read again where a writer has superseded a bar in between."""
@@ -280,9 +288,9 @@ class InfluxReader:
             select(_CLOSING_COLUMNS, self.source(CLOSINGS), condition),
             select("collector, record", self.source(LIVE_RECORDS, LIVE_POLICY), condition),
         )
-        packed = {(time_ms // 1000, collector): record for time_ms, collector, record in _values(whole)}
+        packed = {(time_ms // 1000, collector): record for time_ms, collector, record in values_in(whole)}
         records = []
-        for closing in _closings(_values(found)):
+        for closing in closings_of(values_in(found)):
             key = (closing.second, closing.collector)
             if key not in packed:
                 return None
@@ -302,8 +310,8 @@ class InfluxReader:
         wanted = _any_of("collector", collectors)
         closings = select(_CLOSING_COLUMNS, self.source(CLOSINGS), span(start, stop) + wanted)
         found, bars = self.server.ask(closings, self._rows_statement(start, stop))
-        _collect(rows, _values(bars))
-        return _closings(_values(found)), rows
+        collect(rows, values_in(bars))
+        return closings_of(values_in(found)), rows
 
     def _record(self, closing: Closing, rows: Mapping[str, Values]) -> ClosingRecord:
         names = self.market_list(closing.markets)
@@ -319,56 +327,6 @@ class InfluxReader:
 
     def _rows_statement(self, start: int, stop: int) -> str:
         return select(_BAR_COLUMNS, self.source(SECOND.measurement), span(start, stop))
-
-
-def bar_of(market: str, second: int, values: Values) -> Bar:
-    """A row as a bar of revision 0."""
-    o, h, low, c, vbuy, vsell, cbuy, csell, lbuy, lsell = values
-    return Bar(market, second, o, h, low, c, vbuy, vsell, int(cbuy), int(csell), lbuy, lsell)
-
-
-def values_of(bar: Bar) -> Values:
-    """What a bar's row holds."""
-    return (
-        bar.open, bar.high, bar.low, bar.close, bar.vbuy, bar.vsell,
-        float(bar.cbuy), float(bar.csell), bar.lbuy, bar.lsell,
-    )  # fmt: skip  # one line a group of fields
-
-
-def _bar_table(table: pa.Table) -> BarTable:
-    time_ms = table.column("time").to_numpy()
-    if (time_ms % 1000).any():
-        raise _not_whole(int(time_ms[np.flatnonzero(time_ms % 1000)[0]]))
-    market = table.column("market").unify_dictionaries().combine_chunks()
-    if isinstance(market, pa.ChunkedArray):
-        market = market.chunk(0)
-    fields = {}
-    for name in BAR_FIELDS:
-        values = np.array(table.column(name).to_numpy(), dtype=np.float64)
-        fields[name] = values if name in BAR_FIELDS[:4] else np.nan_to_num(values, copy=False, nan=0.0)
-    return BarTable(
-        names=tuple(market.dictionary.to_pylist()),
-        second=time_ms // 1000,
-        market=market.indices.to_numpy().astype(np.int32, copy=False),
-        fields=fields,
-    )
-
-
-def _collect(rows: Rows, values: Iterable[Sequence[Any]]) -> None:
-    for time_ms, market, *numbers in values:
-        prices = [math.nan if value is None else float(value) for value in numbers[:4]]
-        volumes = [0.0 if value is None else float(value) for value in numbers[4:]]
-        rows.setdefault(_second(time_ms), {})[market] = (*prices, *volumes)  # type: ignore[assignment]  # ten of them
-
-
-def _closings(rows: Iterable[Sequence[Any]]) -> list[Closing]:
-    """Points with the mandatory fields; a point that only has ``kept`` is the rest of a lost one."""
-    found = [Closing(_second(row[0]), *row[1:]) for row in rows if row[2] is not None]
-    return sorted(found, key=lambda closing: (closing.second, closing.collector))
-
-
-def _values(series: Sequence[Series]) -> list[list[Any]]:
-    return [row for one in series for row in one.values]
 
 
 def _any_of(name: str, values: Iterable[str] | None) -> str:
@@ -391,16 +349,3 @@ def _runs(seconds: Sequence[int]) -> Iterator[tuple[int, int]]:
             first = last = second
     if first is not None and last is not None:
         yield first, last
-
-
-def _second(time_ms: int) -> int:
-    if time_ms % 1000:
-        raise _not_whole(time_ms)
-    return time_ms // 1000
-
-
-def _not_whole(time_ms: int) -> StoreCorruptError:
-    return StoreCorruptError(
-        f"{SECOND.measurement} holds a point at {time_ms} ms, which is no whole second; these are no"
-        " one-second bars, nothing of it is used"
-    )

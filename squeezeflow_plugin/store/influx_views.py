@@ -17,7 +17,8 @@ import numpy.typing as npt
 from squeezeflow_plugin.errors import StoreIncompleteError
 from squeezeflow_plugin.market import BAR_FIELDS, Bar, Interval
 from squeezeflow_plugin.store.contract import BarColumns
-from squeezeflow_plugin.store.influx_read import BarTable, InfluxReader
+from squeezeflow_plugin.store.influx_read import InfluxReader
+from squeezeflow_plugin.store.influx_rows import BarTable
 from squeezeflow_plugin.store.influx_schema import LAST_SECOND
 from squeezeflow_plugin.store.intervals import merge_intervals
 
