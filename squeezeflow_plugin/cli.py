@@ -191,6 +191,55 @@ def _add_backtest(commands: Any) -> None:
     backtest.set_defaults(command=_backtest)
 
 
+def _import(args: argparse.Namespace) -> int:
+    from contextlib import closing
+
+    from squeezeflow_plugin.settings import load
+    from squeezeflow_plugin.store.embedded import EmbeddedBarStore
+    from squeezeflow_plugin.store.importing import Positions, Progress, import_file
+    from squeezeflow_plugin.store.rolling import StoreKeeper
+
+    path = args.store or load().store_path
+
+    def show(progress: Progress) -> None:
+        _bar(f"{progress.path.name}: {progress.rows:,} rows, {progress.bars:,} bars", progress.fraction)
+
+    with closing(EmbeddedBarStore(path)) as store, closing(StoreKeeper(path)) as keeper:
+        positions = Positions(path.with_suffix(".imports.json"))
+        for file in args.files:
+            done = import_file(store, file, positions, args.market, show, keeper.roll_over)
+            what = f"{done.bars} bars of {done.rows} rows" if done.rows else "imported before"
+            sys.stdout.write(f"{file}: {what}\n")
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from contextlib import closing
+
+    from squeezeflow_plugin.settings import load
+    from squeezeflow_plugin.store.embedded import EmbeddedBarStore
+    from squeezeflow_plugin.store.exporting import export_bars
+
+    def show(fraction: float, bars: int) -> None:
+        _bar(f"{args.output.name}: {bars:,} bars", fraction)
+
+    markets = args.markets.split(",") if args.markets else None
+    start, stop = args.timerange
+    with closing(EmbeddedBarStore(args.store or load().store_path, readonly=True)) as store:
+        count = export_bars(store, args.output, start, stop, markets, show)
+    sys.stdout.write(f"{args.output}: {count} bars\n")
+    return 0
+
+
+def _bar(text: str, fraction: float) -> None:
+    """A progress bar on a terminal's last line; nothing where stderr is no terminal."""
+    if sys.stderr.isatty():
+        done = round(30 * fraction)
+        end = "\n" if fraction >= 1 else ""
+        sys.stderr.write(f"\r[{'#' * done}{'.' * (30 - done)}] {fraction:4.0%} {text}\x1b[K{end}")
+        sys.stderr.flush()
+
+
 def _timerange(text: str) -> tuple[int, int]:
     """Epoch seconds or dates (YYYYMMDD, UTC), joined by a dash; an open end takes everything.
 
@@ -279,6 +328,24 @@ def _parser() -> argparse.ArgumentParser:
     monitor.add_argument("--watch", action="store_true", help="measure again until Ctrl-C")
     monitor.set_defaults(command=_monitor)
 
+    _add_files(commands)
+    parity = commands.add_parser(
+        "parity", help="make recorded live decisions again and name every difference"
+    )
+    parity.add_argument(
+        "--timerange", type=_timerange, default="-", help="START-STOP, epoch seconds or YYYYMMDD"
+    )
+    parity.add_argument(
+        "--data-dir", type=Path, help="folder of store and decisions (default: the settings')"
+    )
+    parity.add_argument("--exchange", default="binance", help="FreqTrade's name of the traded exchange")
+    parity.set_defaults(command=_parity)
+    _add_db(commands)
+    return parser
+
+
+def _add_files(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The commands that read or write files."""
     parse = commands.add_parser("parse", help="recorded frames (JSON lines) to one JSON trade a line")
     parse.add_argument("--exchange", required=True, help="aggr-server's name, e.g. BINANCE_FUTURES")
     parse.add_argument("file", type=Path)
@@ -296,19 +363,21 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("-o", "--output", type=Path, required=True)
     score.set_defaults(command=_score)
     _add_backtest(commands)
-    parity = commands.add_parser(
-        "parity", help="make recorded live decisions again and name every difference"
+    come = commands.add_parser(
+        "import", help="trades or bars from files (Parquet, CSV, Binance's archives, line protocol)"
     )
-    parity.add_argument(
-        "--timerange", type=_timerange, default="-", help="START-STOP, epoch seconds or YYYYMMDD"
+    come.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    come.add_argument(
+        "--market", metavar="EXCHANGE:SYMBOL", help="the market where a Binance file's name lacks it"
     )
-    parity.add_argument(
-        "--data-dir", type=Path, help="folder of store and decisions (default: the settings')"
-    )
-    parity.add_argument("--exchange", default="binance", help="FreqTrade's name of the traded exchange")
-    parity.set_defaults(command=_parity)
-    _add_db(commands)
-    return parser
+    come.add_argument("--store", type=Path, help="store to import into (default: the settings')")
+    come.set_defaults(command=_import)
+    go = commands.add_parser("export", help="bars of the store into a .parquet, .csv or .lp file")
+    go.add_argument("-o", "--output", type=Path, required=True)
+    go.add_argument("--timerange", type=_timerange, default="-", help="START-STOP, epoch seconds or YYYYMMDD")
+    go.add_argument("--markets", metavar="A,B,...", help="aggr-server's names (default: all)")
+    go.add_argument("--store", type=Path, help="store to read (default: the settings')")
+    go.set_defaults(command=_export)
 
 
 def _add_db(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

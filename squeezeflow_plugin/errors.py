@@ -18,6 +18,7 @@ left to travel up.
         StoreCorruptError      the store cannot be read; nothing is written over it
         StoreConflictError     a closing record differs from the one already stored
         StoreEmptyError        the asked span holds no data
+        ImportFileError        a file to import cannot be used; what was imported of it stays
         StoreUnavailableError  the database cannot be reached or refuses
         StoreMissingError      the database or a part of it is not there
         StoreIncompleteError   it lacks what a record announces, or cannot tell
@@ -104,6 +105,10 @@ class StoreMissingError(StoreError):
 
 class StoreIncompleteError(StoreError):
     """A store does not hold all that a record announces, or cannot tell it. Nothing is made up for it."""
+
+
+class ImportFileError(StoreError):
+    """A file holds what cannot be imported. What was imported before that place stays."""
 
 
 class BusError(SqueezeFlowError):
