@@ -11,6 +11,7 @@ import pytest
 
 from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.collector.shipping import Shipper, open_shipper
+from squeezeflow_plugin.errors import StoreUnavailableError
 from squeezeflow_plugin.market import Bar, ClosingRecord, Instrument, Interval, MarketKind
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.admin import Comparison, verify_database
@@ -129,7 +130,7 @@ def test_everything_arrives_with_its_revisions_and_its_higher_bars(
     assert (shipper.status.lag_s, shipper.status.failure, shipper.status.failures) == (0, None, 0)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_seeded_schedule_of_faults_loses_and_doubles_nothing(
     settings: Settings, embedded: EmbeddedBarStore, proxy: FaultProxy, tmp_path: Path, seed: int
 ) -> None:
@@ -178,6 +179,51 @@ def test_a_dead_server_blocks_nothing_and_is_caught_up_with(
     ship_all(shipper, embedded)
     assert check_equal(settings).records == 660
     assert shipper.status.failure is None
+
+
+def test_a_server_killed_while_it_takes_records_has_them_all_in_the_end(tmp_path: Path) -> None:
+    daemon = InfluxDaemon(tmp_path / "influxd")
+    daemon.start()
+    settings = daemon.settings(data_dir=tmp_path, influx_timeout_s=2.0)
+    embedded = EmbeddedBarStore(settings.store_path)
+    shipper = open_shipper(settings, SystemClock())
+    assert shipper is not None
+    shipper.start()
+    try:
+        embedded.append(make_records(11, T0, 300))
+        for batch in range(1, 4):
+            shipper.wake()
+            wait_for(lambda: shipper.status.records > 0)
+            daemon.kill()
+            embedded.append(make_records(11 + batch, T0 + 300 * batch, 300))
+            daemon.start()
+        ship_all(shipper, embedded)
+        assert check_equal(settings).records == 1200
+    finally:
+        shipper.stop()
+        daemon.kill()
+        embedded.close()
+
+
+def test_a_call_that_fails_halfway_shows_nothing_and_is_completed_by_the_same_call(
+    settings: Settings, proxy: FaultProxy
+) -> None:
+    """The contract's clause on stores without transactions."""
+    records = list(make_records(12, T0, 20))
+    store = InfluxBarStore(settings)
+    store.set_up()
+    proxy.order([Fault.NONE, Fault.NONE, *[Fault.HALF] * 20])  # the list of markets, the bars, then nothing
+    with pytest.raises(StoreUnavailableError, match="cannot be reached"):
+        store.append(records)
+    reader = InfluxBarStore(settings, readonly=True)
+    held = list(reader.records(T0, T0 + 20))
+    assert held == records[: len(held)]
+    assert len(held) < len(records)
+    proxy.forget()
+    store.append(records)
+    assert list(reader.records(T0, T0 + 20)) == records
+    store.close()
+    reader.close()
 
 
 def test_a_stop_leaves_a_position_and_the_next_life_goes_on(
