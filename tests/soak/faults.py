@@ -13,7 +13,7 @@ from tests.soak.stage import Stage, pause
 _WRITE_FAULTS = (
     Fault.ERROR_500, Fault.HANG_UP, Fault.HALF, Fault.LOSE, Fault.LOSE_ANSWER, Fault.SLOW, Fault.NONE
 )  # fmt: skip  # in the order of the proxy
-_READ_ONLY = "read-only"
+_READ_ONLY = "Read-only file system"
 
 
 def kill_collector(stage: Stage, rng: random.Random) -> None:

@@ -86,6 +86,13 @@ FAULTS: Mapping[str, Faults] = {
     "influx": Faults(_INFLUX, 8, influx=True),
     "mixed": Faults((faults.kill_collector, *_REDIS, *_INFLUX, *_WRITES), 12, redis=True, influx=True),
 }
+SHORT = Faults(
+    (faults.kill_collector, faults.refuse_writes, faults.flush_redis, faults.kill_influx),
+    4,
+    redis=True,
+    influx=True,
+)
+"""One of each, for the tests."""
 Schedule = Callable[[Path, int], Outcome]
 SCHEDULES: Mapping[str, Schedule] = {
     **{name: partial(each, name) for name, each in FAULTS.items()},
