@@ -44,8 +44,9 @@ def time_chart(title: str, lines: Sequence[Line], marks: Sequence[Mark] = (), he
     drawn = [line for line in lines if len(line.time) and not np.isnan(line.value).all()]
     if not drawn:
         return _note(title)
-    low = min(float(np.nanmin(line.value)) for line in drawn)
-    high = max(float(np.nanmax(line.value)) for line in drawn)
+    ends = [end(line.value) for line in drawn for end in (np.nanmin, np.nanmax)]
+    ends += [0.0 for line in drawn if line.filled]  # the area lies between the line and zero
+    low, high = float(min(ends)), float(max(ends))
     start, stop = min(line.time[0] for line in drawn), max(line.time[-1] for line in drawn)
     scale = _Scale(float(start), float(max(stop, start + 1)), low, high, height)
     parts = [_title(title), _legend(drawn) if len(drawn) > 1 else "", scale.grid()]
@@ -136,7 +137,7 @@ def _path(line: Line, scale: _Scale) -> str:
         pen = "L"
     fill = "none"
     if line.filled and points:
-        base = scale.y(max(float(np.nanmin(line.value)), 0.0) if np.nanmin(line.value) >= 0 else 0.0)
+        base = scale.y(0.0)
         points.append(f"L{scale.x(line.time[-1]):.1f} {base:.1f}L{scale.x(line.time[0]):.1f} {base:.1f}Z")
         fill = line.colour + "33"
     return f'<path d="{"".join(points)}" fill="{fill}" stroke="{line.colour}" stroke-width="1.3"/>'

@@ -46,7 +46,7 @@ border-bottom:1px solid #e4e8ec;white-space:nowrap}td:first-child,th:first-child
 
 _QUALITY = (
     "Revised volume lies in bars written again after their second had closed: a live decision may have seen "
-    "less of it. Noise: within each chunk of two hours the seconds of spot flow, of perpetual flow and of price "
+    "less of it. Noise: within each chunk of two hours the seconds of spot flow, perpetual flow and price "
     "are shuffled, each on its own, and every second's sides are swapped with even odds."
 )
 

@@ -106,10 +106,22 @@ def configuration(options: BacktestOptions) -> Config:
     }
     if options.pairs:
         args["pairs"] = list(options.pairs)
-    config = setup_optimize_configuration(args, RunMode.BACKTEST)
-    if not logging.getLogger("freqtrade").isEnabledFor(logging.DEBUG):
-        logging.getLogger("freqtrade").setLevel(logging.WARNING)  # FreqTrade sets its loggers up by itself
-    return config
+    with _quiet():
+        return setup_optimize_configuration(args, RunMode.BACKTEST)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what FreqTrade tells of its configuration, and later of itself, unless all is wanted."""
+    if log.isEnabledFor(logging.DEBUG):
+        yield
+        return
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+        logging.getLogger("freqtrade").setLevel(logging.WARNING)
 
 
 def prepare(

@@ -47,6 +47,7 @@ from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.phases.tags import EnterTag, parse_tag
 from squeezeflow_plugin.provider.datadir import FUNDING_S
 from squeezeflow_plugin.provider.decisions import AssetDecisions
+from squeezeflow_plugin.provider.judging import StoredJudge
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.contract import BarStore
 
@@ -110,6 +111,7 @@ class SecondsBacktesting(Backtesting):  # type: ignore[misc]  # FreqTrade ships 
         self.noise: dict[str, NoiseCount] = {}
         self.series: dict[str, Series] = {}
         self.counts = Progress()
+        self._judge = StoredJudge(source.settings, source.markets)
         self._rows: dict[str, PairRows] = {}
         self._now = self._captured = source.window.start
         self._seen_until: dict[int, int] = {}
@@ -296,7 +298,7 @@ class SecondsBacktesting(Backtesting):  # type: ignore[misc]  # FreqTrade ships 
         signal = self._rows[pair].signal(self._now)
         if signal is None or (signal.event.tag, signal.event.direction) != (tag, direction):
             return "no such entry is open"
-        return ""
+        return self._judge.refusal(pair, tag.second, direction)
 
     def exit_name(self, pair: str, trade_id: int) -> str | None:
         """As the strategy's ``Decider``: the exit that acts by now on an open trade."""
