@@ -47,7 +47,7 @@ class Settings:
     """Everything that can be set, in the units named; the comment says what each one means."""
 
     run_interval: int = 1
-    """Seconds between decisions: 1 in the 1 s mode; the regular mode decides every 300, and also takes that."""
+    """Seconds between decisions: 1 in the 1 s mode; the regular mode decides every 300 and takes both."""
     data_interval: int = 1
     """Seconds a bar covers; the method is defined on 1."""
     enable_1s_mode: bool = True
@@ -90,6 +90,8 @@ class Settings:
     """How long after a close's deadline the bot waits for its record before it vetoes entries."""
     max_leverage: float = 5.0
     """Upper bound of the leverage by tier."""
+    refuse_fragile: bool = True
+    """Whether an entry that one venue alone makes (of a class with three or more) is refused."""
     params: Mapping[str, Any] = field(default_factory=lambda: types.MappingProxyType({}))
     """Method parameters that differ from their defaults (see phases.params.Params)."""
     bus: str = "none"

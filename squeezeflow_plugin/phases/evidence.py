@@ -105,7 +105,7 @@ _MISSED = {Rule.AT_LEAST: "<", Rule.ABOVE: "<=", Rule.AT_MOST: ">", Rule.BELOW: 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A weighed condition: its best way counts (each way is as good as its worst check), or its terms' sum."""
+    """A weighed condition: its best way (as good as the worst check of that way), or the sum of its terms."""
 
     name: str
     share: float

@@ -29,7 +29,7 @@ _ROWS = dict(zip(WINDOW_NAMES, WINDOW_ROWS, strict=True))
 class SetupMemory:
     """The active setup: its direction, since when it stands, and the rows that it rests on (epoch seconds).
 
-    ``newest`` is the last row with a setup of its own, ``strongest`` the one whose strength is ``divergence``.
+    ``newest`` is the last row with a setup of its own, ``strongest`` the one that ``divergence`` is of.
     """
 
     direction: int
@@ -322,7 +322,7 @@ def _absorption_term(view: _View, candles: list[_Candle]) -> Term:
 
 
 def _breakdown_term(view: _View, candles: list[_Candle]) -> Term:
-    """Attempts count by their candles' checks; the newest against the oldest of them says if flow dries up."""
+    """Attempts count by their candles' checks; their newest against their oldest flow says if it dries up."""
     tried = [candle for candle in candles if candle.attempt]
     span = candles[-1].start, candles[0].stop
     attempts = Check("attempts", float(len(tried)), Rule.SHARE, 2.0, *span)

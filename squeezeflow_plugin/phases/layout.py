@@ -85,7 +85,7 @@ CANDLE_WEIGHTS = (0.30, 0.25, 0.20, 0.15, 0.10)
 WICK_SHARE = 0.4
 AGAINST = 0.5  # a context this far to the other side is a regime against the setup
 
-# Phase 5. The baseline: side, sigma_spot, sigma_perp, low, high, second E. Running: rows and flows since the entry.
+# Phase 5. The baseline: side, sigma_spot, sigma_perp, low, high, second E. Running: rows and flows since E.
 B_SIDE, B_SIGMA_SPOT, B_SIGMA_PERP, B_LOW, B_HIGH, B_SECOND = 0, 1, 2, 3, 4, 5
 X_ROWS, X_SPOT, X_PERP = 0, 1, 2
 # What is watched of each row, float64[6, n].

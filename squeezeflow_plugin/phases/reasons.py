@@ -22,10 +22,9 @@ def clock(second: int) -> str:
 
 def reason(told: Explanation) -> str:
     """Why there is an entry at this second, or why there is none: the first thing that was missing."""
-    decision = told.decision
-    if not decision.ready:
+    if not told.decision.ready:
         return f"warming up: {told.rows:,} of {told.params.warmup_rows:,} rows"
-    if decision.entry:
+    if told.decision.entry:
         return _of_entry(told)
     if told.setup is None:
         return f"no setup: {_nearest(told.divergence)}"
@@ -33,18 +32,20 @@ def reason(told: Explanation) -> str:
     missed = [check for check in told.entry if not check.holds]
     if any(check.name == "reset_active" for check in missed):
         return f"{since}, no reset: {_of_reset(told)}"
-    if missed:
-        return f"{since}, no entry: {', '.join(map(str, missed))}"
-    if (decision.second + 1) % told.params.decide_every:
-        due = decision.second + told.params.decide_every - (decision.second + 1) % told.params.decide_every
-        return f"{since}, qualifies: the second {clock(due)} decides"
-    if told.last_qualified is not None:
-        rearm = told.params.rearm_rows
-        return (
-            f"{since}, qualifies, no new event: {clock(told.last_qualified)} qualified too,"
-            f" less than {rearm} s before"
-        )
-    return f"{since}, qualifies"
+    return f"{since}, no entry: {', '.join(map(str, missed))}" if missed else f"{since}, {_of_event(told)}"
+
+
+def _of_event(told: Explanation) -> str:
+    """Why a row that qualifies is no event."""
+    second, every = told.decision.second, told.params.decide_every
+    if (second + 1) % every:
+        return f"qualifies: {clock(second + every - (second + 1) % every)} decides"
+    if told.last_qualified is None:
+        return "qualifies"
+    return (
+        f"qualifies, no new event: {clock(told.last_qualified)} qualified too,"
+        f" {second - told.last_qualified} s before"
+    )
 
 
 def _of_entry(told: Explanation) -> str:

@@ -120,7 +120,7 @@ class AssetDecisions:
         return found
 
     def _is_fresh(self, event: Event, second: int) -> bool:
-        return second - event.second < self._params.entry_ttl
+        return second - event.second < self._params.hold_rows
 
     def _seek_exits(self, flow: Flow, decided: FloatArray, events: list[Event]) -> None:
         first = int(flow.time[0])

@@ -33,6 +33,7 @@ from squeezeflow_plugin.phases.tags import EnterTag, parse_tag
 from squeezeflow_plugin.provider import dataprovider
 from squeezeflow_plugin.provider.desk import pair_markets
 from squeezeflow_plugin.provider.fastpath import open_fast_path
+from squeezeflow_plugin.provider.judging import StoredJudge
 from squeezeflow_plugin.settings import Settings, load
 from squeezeflow_plugin.store.decisions import DecisionLog
 from squeezeflow_plugin.store.registry import open_store
@@ -97,7 +98,9 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
             data = bring_data(config, settings, timeframe, self.startup_candle_count)
         except SqueezeFlowError as error:
             raise OperationalException(f"SqueezeFlow: {error}") from error
-        self._offline, self._settings = Offline(data, params), settings
+        markets = {pair: part.markets for pair, part in data.manifest.pairs.items()}
+        judge = StoredJudge(settings, markets)
+        self._offline, self._settings = Offline(data, params, judge=judge), settings
 
     def version(self) -> str:
         return __version__
@@ -296,8 +299,12 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
     def _is_offered(self, pair: str, current_time: datetime, side: str) -> bool:
         assert self._offline is not None  # noqa: S101 - the caller asked
         offer = self._offline.offer(pair, _second(current_time))
-        wanted = offer is not None and offer.direction == (-1 if side == "short" else 1)
-        return offer is not None and wanted and not _traded(pair, offer.tag)
+        if offer is None or offer.direction != (-1 if side == "short" else 1) or _traded(pair, offer.tag):
+            return False
+        reason = self._offline.refusal(pair, offer)
+        if reason:
+            log.warning("%s: the entry %s is refused: %s", pair, offer.tag, reason)
+        return not reason
 
     def _tag(self, pair: str, current_time: datetime, entry_tag: str | None) -> EnterTag | None:
         """What is entered: FreqTrade's tag says it, or in analysis the second."""

@@ -32,6 +32,7 @@ from squeezeflow_plugin.phases.layout import COLUMN_NAMES, SETUP
 from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.phases.tags import EnterTag
 from squeezeflow_plugin.provider.decisions import AssetDecisions
+from squeezeflow_plugin.provider.judging import StoredJudge
 from squeezeflow_plugin.provider.materialise import DataSet
 
 DELAY_S = 1
@@ -77,9 +78,12 @@ class Scored:
 class Offline:
     """Scores frames and remembers, for each pair, the newest one; safe to pickle, as hyperopt does."""
 
-    def __init__(self, data: DataSet, params: Params, delay_s: int = DELAY_S) -> None:
+    def __init__(
+        self, data: DataSet, params: Params, delay_s: int = DELAY_S, judge: StoredJudge | None = None
+    ) -> None:
         self._data = data
         self._params = params
+        self._judge = judge
         self._lag_s = 1 + delay_s
         self._scored: dict[str, Scored] = {}
 
@@ -105,6 +109,12 @@ class Offline:
         """The entry that may be filled at the open of ``second``, None where there is none."""
         scored = self._scored.get(pair)
         return None if scored is None else scored.offers.get(second)
+
+    def refusal(self, pair: str, offer: Offer) -> str:
+        """Why the offered entry must not be taken, empty where it may: one venue alone makes it."""
+        if self._judge is None:
+            return ""
+        return self._judge.refusal(pair, offer.tag.second, offer.direction)
 
     def exit_name(self, pair: str, event_second: int, second: int) -> str | None:
         """The exit of the trade on that event if it can be filled at ``second``, from its first second on."""

@@ -43,6 +43,7 @@ from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.contract import BarStore
 from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision, TradeEvent
 from squeezeflow_plugin.strategy.columns import shown
+from squeezeflow_plugin.strategy.gate import FragilityGate
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +136,7 @@ class Session:
         self._fast_path = fast_path
         self._announced = None if fast_path is None else fast_path.listen(settings.collectors, clock)
         self._params = Params.from_mapping(settings.method)
+        self._gate = FragilityGate(store, markets, settings)
         self._finished = True
         self._veto = "no second decided yet"
         self._newest: dict[str, Decision] = {}
@@ -276,7 +278,10 @@ class Session:
             return None
         if event.event != decision.entry or decision.second - event.second >= self._params.hold_rows:
             return None
-        return Entry(tag_of(event.score, event.second), decision.entry, decision.second)
+        if self._gate.refuses(pair, event.second):
+            return None
+        note = self._gate.note(pair, event.second)
+        return Entry(tag_of(event.score, event.second, note), decision.entry, decision.second)
 
     def _exit(self, pair: str, trade_id: int) -> Exit | None:
         timeline = self.desk.timelines.get(pair)
@@ -309,6 +314,7 @@ class Session:
             self._newest[scored.pair] = scored.decision
             if scored.decision.event:
                 self._events[scored.pair] = scored.decision
+                self._gate.judge(scored.pair, self.desk.timelines[scored.pair].rows, scored.decision)
         if self._veto:
             log.info("second %d was decided, entries are allowed again", arrival.seconds[-1].second)
             self._veto = ""
