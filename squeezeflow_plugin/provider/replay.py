@@ -12,6 +12,7 @@ from squeezeflow_plugin.phases.decision import Decision
 from squeezeflow_plugin.phases.layout import EXIT_NAMES
 from squeezeflow_plugin.provider.closings import closed_seconds
 from squeezeflow_plugin.provider.desk import Desk, Scored, Watched, open_desk, pair_markets, spec_of
+from squeezeflow_plugin.provider.digest import INPUTS, input_digest
 from squeezeflow_plugin.provider.timeline import TimelineSpec
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.contract import BarStore
@@ -21,7 +22,11 @@ from squeezeflow_plugin.store.embedded import EmbeddedBarStore
 
 @dataclass(frozen=True)
 class Difference:
-    """One value that came out differently; ``logged`` or ``replayed`` is None where only one side has it."""
+    """One value that came out differently; ``logged`` or ``replayed`` is None where only one side has it.
+
+    ``column`` is a field of the decision, ``inputs`` where the row it stood on is not the one stored (its
+    digest differs), ``exit``, or empty where the decision as a whole is missing.
+    """
 
     pair: str
     second: int
@@ -127,17 +132,24 @@ def compare(
     events = log.events()
     found = _Found()
     replay = Replay(store, pairs, spec, start, _trades(events, start, stop))
-    logged = {(row.second, row.pair): row for row in log.read(start, stop, pairs)}
+    logged = log.read(start, stop, pairs)
+    waiting: dict[tuple[int, str], LoggedDecision] = {}
+    newest = next(logged, None)
     for scored in replay.run(stop):
-        row = logged.pop((scored.decision.second, scored.pair), None)
+        second = scored.decision.second
+        while newest is not None and newest.second <= second:
+            waiting[newest.second, newest.pair] = newest
+            newest = next(logged, None)
+        row = waiting.pop((second, scored.pair), None)
         if row is None:
             found.undecided += 1
         else:
             found.seconds += 1
             found.fingerprints.add(row.fingerprint)
-            found.differences += _differences(row, scored.decision)
-    for row in logged.values():
-        found.differences.append(Difference(row.pair, row.second, "", "decided", None))
+            rows = replay.desk.timelines[scored.pair].rows
+            found.differences += _differences(row, scored.decision, input_digest(rows.row(second)))
+    never = [*waiting.values(), *([] if newest is None else [newest]), *logged]
+    found.differences += (Difference(row.pair, row.second, "", "decided", None) for row in never)
     _compare_exits(found, events, replay.exits(), start, stop)
     found.differences.sort(key=lambda item: (item.second, item.pair))
     return Parity(
@@ -185,9 +197,9 @@ def _trades(events: Sequence[TradeEvent], start: int, stop: int) -> Iterator[Wat
             yield Watched(event.pair, event.trade_id, event.decision_second, event.direction)
 
 
-def _differences(row: LoggedDecision, decision: Decision) -> Iterator[Difference]:
+def _differences(row: LoggedDecision, decision: Decision, inputs: float) -> Iterator[Difference]:
     for column, logged in zip(row.columns, row.numbers, strict=True):
-        replayed = float(getattr(decision, column))
+        replayed = inputs if column == INPUTS else float(getattr(decision, column))
         if struct.pack("<d", logged) != struct.pack("<d", replayed):
             yield Difference(row.pair, row.second, column, logged, replayed)
     if row.veto != decision.veto:
