@@ -14,6 +14,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 
 class Fault(enum.Enum):
@@ -27,10 +28,15 @@ class Fault(enum.Enum):
 
 
 class FaultProxy:
-    """Listens on a free loopback port; ``order`` says what happens to the next writes and queries."""
+    """Listens on a free loopback port; ``order`` says what happens to the next writes and queries.
 
-    def __init__(self, port: int, slow_s: float = 1.0) -> None:
+    With ``version`` it says to be an InfluxDB of that version, and takes writes as 1.8 and later do.
+    """
+
+    def __init__(self, port: int, slow_s: float = 1.0, version: str | None = None) -> None:
         self.met: Counter[Fault] = Counter()
+        self.paths: Counter[str] = Counter()
+        self.version = version
         self.upstream = port
         self.slow_s = slow_s
         self._orders: dict[str, deque[Fault]] = {"write": deque(), "query": deque()}
@@ -121,13 +127,27 @@ class _Handler(BaseHTTPRequestHandler):
         self._forward(b"\n".join(lines[: (len(lines) + 1) // 2]) if fault is Fault.HALF else body)
         self._break()
 
+    def _upstream_path(self) -> str:
+        """The path as InfluxDB 1.6 knows it."""
+        path, _, query = self.path.partition("?")
+        self.proxy.paths[path] += 1
+        if self.proxy.version is None or path != "/api/v2/write":
+            return self.path
+        values = dict(parse_qsl(query))
+        database, _, policy = values["bucket"].partition("/")
+        return "/write?" + urlencode({"db": database, "rp": policy, "precision": values["precision"]})
+
     def _forward(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
         headers = {k: v for k, v in self.headers.items() if k.lower() not in {"host", "content-length"}}
         connection = http.client.HTTPConnection("127.0.0.1", self.proxy.upstream, timeout=20)
         try:
-            connection.request(self.command, self.path, body or None, headers)
+            connection.request(self.command, self._upstream_path(), body or None, headers)
             answer = connection.getresponse()
-            kept = {k: v for k, v in answer.getheaders() if k.lower().startswith(("content-type", "x-"))}
+            kept = {
+                k.title(): v for k, v in answer.getheaders() if k.lower().startswith(("content-type", "x-"))
+            }
+            if self.proxy.version is not None:
+                kept["X-Influxdb-Version"] = self.proxy.version
             return answer.status, kept, answer.read()
         except OSError:
             return 502, {}, b'{"error":"upstream is down"}'

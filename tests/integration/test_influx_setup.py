@@ -20,6 +20,7 @@ from squeezeflow_plugin.store.influx import InfluxBarStore
 from squeezeflow_plugin.store.influx_client import InfluxServer
 from squeezeflow_plugin.store.influx_schema import select
 from squeezeflow_plugin.store.influx_setup import continuous_queries, policies, set_up
+from tests.fault_proxy import FaultProxy
 from tests.influx_server import PASSWORD, InfluxDaemon
 
 MARKET = "BINANCE:btcusdt"
@@ -185,3 +186,23 @@ def test_tls_is_spoken_and_checked(tmp_path: Path) -> None:
             set_up_database(daemon.settings())
     finally:
         daemon.kill()
+
+
+@pytest.mark.parametrize(
+    ("version", "path"),
+    [("1.6.7~rc0", "/write"), ("1.7.11", "/write"), ("1.8.10", "/api/v2/write"), ("2.7.1", "/api/v2/write")],
+)
+def test_the_version_chooses_how_is_written(influx: InfluxDaemon, version: str, path: str) -> None:
+    """A 1.6 server behind a proxy that says to be another version and translates its way of writing."""
+    proxy = FaultProxy(influx.port, version=version)
+    settings = influx.settings(influx_url=proxy.url)
+    store = InfluxBarStore(settings)
+    try:
+        store.set_up()
+        store.append([record(1_767_225_600, flat_bar(1_767_225_600, 3.0))])
+        assert store.bars(0, FOREVER).close.tolist() == [4.0]
+        assert proxy.paths[path] > 0
+        assert {"/write", "/api/v2/write"} & proxy.paths.keys() == {path}
+    finally:
+        store.close()
+        proxy.close()
