@@ -168,7 +168,7 @@ def test_exits_are_the_slow_exits_on_the_bars_as_known(
     assert run.summary["exits"] >= 1
     for event in exits:
         frame = known_frame(store, symbol_of(event), event.second, ROWS)
-        columns = {**features(frame), "context": score_frame(frame)["context"].to_numpy(np.float64)}
+        columns = {**features(frame, 3600), "context": score_frame(frame)["context"].to_numpy(np.float64)}
         entered = len(frame) - 1 - (event.second - event.decision_second)
         assert slow_exit(frame, columns, entered, event.direction) == (len(frame) - 1, event.tag)
 
