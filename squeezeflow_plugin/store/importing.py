@@ -45,7 +45,7 @@ from squeezeflow_plugin.store.layout import IMPORTER
 
 _HOLD_S = 60
 _DAY_S = 86_400
-_WHOLE_ROWS = 2_000_000
+_WHOLE_ROWS = 1_000_000
 _RECORDS_AT_ONCE = 600
 
 

@@ -33,10 +33,10 @@ StoreMaker = Callable[[], BarStore]
 class RollingStore(EmbeddedBarStore):
     """The embedded store with a keeper that moves rows into partitions seconds after they came."""
 
-    def __init__(self, path: Path, kept_s: int) -> None:
+    def __init__(self, path: Path, kept_s: int, day_s: int) -> None:
         super().__init__(path)
         self._kept_s = kept_s
-        self._keeper = StoreKeeper(path, Periods(block_s=5, day_s=20))
+        self._keeper = StoreKeeper(path, Periods(block_s=5, day_s=day_s))
 
     def append(self, records: Iterable[ClosingRecord]) -> None:
         super().append(records)
@@ -61,8 +61,8 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store
             made.append(MemoryBarStore())
         elif request.param.startswith("roll"):
             # "rolled" leaves nothing in SQLite: seconds that are not over are rolled, again and again.
-            kept_s = 3 if request.param == "rolling" else -99
-            made.append(RollingStore(tmp_path / f"{len(made)}.sqlite", kept_s))
+            kept_s, day_s = (3, 20) if request.param == "rolling" else (-99, 100)
+            made.append(RollingStore(tmp_path / f"{len(made)}.sqlite", kept_s, day_s))
         else:
             made.append(EmbeddedBarStore(tmp_path / f"{len(made)}.sqlite"))
         return made[-1]
