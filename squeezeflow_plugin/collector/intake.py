@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 
 from squeezeflow_plugin.bars.closing import Closer
 from squeezeflow_plugin.collector.stats import Tally
@@ -15,15 +17,22 @@ _LOG = logging.getLogger(__name__)
 _SAY_AGAIN_NS = 60 * NS_PER_SECOND
 _REASONS_NAMED = 100
 _EXCERPT = 200
+_WAITING = 200_000  # some 60 MB, and minutes of a busy market
+_AT_ONCE = 2000  # a millisecond or two of the event loop
 
 
 class Intake:
-    """The sink of every connection. A journal that fails is named each minute; the bars go on without it."""
+    """The sink of every connection. A journal that fails is named each minute; the bars go on without it.
 
-    def __init__(self, closer: Closer, journal: TradeJournal, tally: Tally) -> None:
+    What it did not take waits in memory and follows once it takes trades again: a second whose trades are
+    not all on record could not be revised after a restart. At most ``waiting`` trades; the oldest go first.
+    """
+
+    def __init__(self, closer: Closer, journal: TradeJournal, tally: Tally, waiting: int = _WAITING) -> None:
         self._closer = closer
         self._journal = journal
         self._tally = tally
+        self._waiting: deque[Trade] = deque(maxlen=waiting)
         self._said_ns = -_SAY_AGAIN_NS
 
     def trades(self, trades: Sequence[Trade]) -> None:
@@ -31,8 +40,10 @@ class Intake:
         try:
             self._journal.append(trades)
         except JournalError as error:
-            self._tally.journal_failures += 1
-            self._say(error, trades[-1].received_ns)
+            self._waiting.extend(trades)
+            self._note_failure(error, trades[-1].received_ns)
+        else:
+            self._make_up(trades[-1].received_ns)
         self._tally.trades_received += len(trades)
         self._closer.on_trades(trades)
 
@@ -56,7 +67,26 @@ class Intake:
             _LOG.warning("feed: rejected: %s: %r", key, frame[:_EXCERPT])
         known[key] += 1
 
-    def _say(self, error: JournalError, now_ns: int) -> None:
+    def _make_up(self, now_ns: int) -> None:
+        """The journal works: hand it some of what it has not taken before."""
+        missed = tuple(islice(self._waiting, _AT_ONCE))
+        try:
+            self._journal.append(missed)
+        except JournalError as error:
+            self._note_failure(error, now_ns)
+            return
+        for _ in missed:
+            self._waiting.popleft()
+        if missed and not self._waiting:
+            _LOG.warning("journal: has every trade again that is still at hand")
+
+    def _note_failure(self, error: JournalError, now_ns: int) -> None:
+        self._tally.journal_failures += 1
         if now_ns - self._said_ns >= _SAY_AGAIN_NS:
             self._said_ns = now_ns
-            _LOG.error("journal: %s; %d failures so far", error, self._tally.journal_failures)
+            _LOG.error(
+                "journal: %s; %d failures so far, %d trades wait for it",
+                error,
+                self._tally.journal_failures,
+                len(self._waiting),
+            )

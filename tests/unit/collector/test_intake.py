@@ -52,8 +52,22 @@ def test_a_failing_journal_is_named_once_a_minute_and_bars_go_on(
         assert str(directory) in caplog.records[0].getMessage()
         directory.mkdir()
         intake.trades((trade(121, 121 * NS_PER_SECOND),))
-        assert [each.trade_id for each in journal.replay(0)] == ["121"]
-    assert closer.builder.counts.received == 121
+        assert sorted(int(each.trade_id) for each in journal.replay(0)) == list(range(1, 122))
+        intake.trades((trade(122, 122 * NS_PER_SECOND),))
+        assert len(list(journal.replay(0))) == 122
+    assert closer.builder.counts.received == 122
+
+
+def test_a_journal_that_fails_for_long_lacks_the_oldest_trades(tmp_path: Path) -> None:
+    directory = tmp_path / "journal"
+    with TradeJournal(directory) as journal:
+        intake = Intake(Closer("main", [MARKET], started_ns=0), journal, Tally(), waiting=3)
+        shutil.rmtree(directory)
+        for n in range(1, 6):
+            intake.trades((trade(n, n * NS_PER_SECOND),))
+        directory.mkdir()
+        intake.trades((trade(6, 6 * NS_PER_SECOND),))
+        assert [each.trade_id for each in journal.replay(0)] == ["6", "3", "4", "5"]
 
 
 def test_unreadable_frames_are_counted_by_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
