@@ -1,6 +1,7 @@
-"""InfluxDB: bulk write, loading 24 hours of 20 markets, polls of the live path, bytes a bar.
+"""InfluxDB: bulk write, loading 24 hours of 20 markets, the live path, an outage, bytes a bar.
 
-Starts an influxd of its own (1.6.7 in Debian) on loopback. `python benchmarks/bench_influx.py [HOURS]`.
+Starts an influxd of its own (1.6.7 in Debian) on loopback; `python benchmarks/bench_influx.py [HOURS]`. CPU
+microseconds a bar of client and server stand beside the speeds, for on a busy machine only they compare.
 """
 
 from __future__ import annotations
@@ -14,36 +15,36 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 
+from squeezeflow_plugin.clock import SystemClock
+from squeezeflow_plugin.collector.shipping import Shipper, open_shipper
 from squeezeflow_plugin.market import Bar, ClosingRecord
+from squeezeflow_plugin.settings import Settings
+from squeezeflow_plugin.store.admin import verify_database
+from squeezeflow_plugin.store.embedded import EmbeddedBarStore
 from squeezeflow_plugin.store.influx import InfluxBarStore
-from squeezeflow_plugin.store.influx_client import InfluxServer
-from squeezeflow_plugin.store.influx_setup import set_up
 from tests.influx_server import InfluxDaemon
 
 MARKETS = tuple(f"BINANCE:coin{i:02d}usdt" for i in range(20))
 POLLS = 1000
 
 
-def records(start: int, stop: int, seed: int) -> Iterator[ClosingRecord]:
+def records(start: int, stop: int, seed: int, markets: tuple[str, ...] = MARKETS) -> Iterator[ClosingRecord]:
     """Every market in every second, random walks: the worst case for compression."""
     random_numbers = random.Random(seed)
-    price = [random_numbers.uniform(1, 60_000) for _ in MARKETS]
+    prices_now = [random_numbers.uniform(1, 60_000) for _ in markets]
     for second in range(start, stop):
         bars = []
-        for i, market in enumerate(MARKETS):
+        for i, market in enumerate(markets):
             move = 1 + random_numbers.gauss(0, 1e-4)
-            opened, price[i] = price[i], price[i] * move
-            high, low = max(opened, price[i]), min(opened, price[i])
+            opened, prices_now[i] = prices_now[i], prices_now[i] * move
+            high, low = max(opened, prices_now[i]), min(opened, prices_now[i])
             vbuy, vsell = random_numbers.expovariate(1e-4), random_numbers.expovariate(1e-4)
             cbuy, csell = random_numbers.randrange(20), random_numbers.randrange(20)
-            bars.append(
-                Bar(
-                    market, second, round(opened, 2), round(high, 2), round(low, 2), round(price[i], 2),
-                    vbuy, vsell, cbuy, csell, 0.0, 0.0,
-                )  # fmt: skip  # one line a group of fields
-            )
-        yield ClosingRecord("main", second, second * 10**9 + 1_400_000_000, tuple(bars), (), MARKETS)
+            o, h, low, c = (round(price, 2) for price in (opened, high, low, prices_now[i]))
+            bars.append(Bar(market, second, o, h, low, c, vbuy, vsell, cbuy, csell, 0.0, 0.0))
+        yield ClosingRecord("main", second, second * 10**9 + 1_400_000_000, tuple(bars), (), markets)
 
 
 def batches(start: int, stop: int, seed: int, size: int) -> Iterator[list[ClosingRecord]]:
@@ -57,15 +58,42 @@ def batches(start: int, stop: int, seed: int, size: int) -> Iterator[list[Closin
         yield batch
 
 
-def write_speed(store: InfluxBarStore, start: int, stop: int) -> float:
-    """Bars a second inside append; making the records is not counted."""
-    spent, count = 0.0, 0
+class Meter:
+    """Wall and CPU time of what runs inside it, here and in the server."""
+
+    def __init__(self, daemon: InfluxDaemon) -> None:
+        self._server = psutil.Process(daemon.pid)
+        self.wall_s = self.client_s = self.server_s = 0.0
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter(), time.process_time(), self._server_s()
+
+    def __exit__(self, *_: object) -> None:
+        wall, client, server = self._began
+        self.wall_s += time.perf_counter() - wall
+        self.client_s += time.process_time() - client
+        self.server_s += self._server_s() - server
+
+    def per_bar(self, bars: int) -> dict[str, float]:
+        return {
+            "bars_per_s": round(bars / self.wall_s),
+            "client_cpu_us": round(self.client_s / bars * 1e6, 2),
+            "server_cpu_us": round(self.server_s / bars * 1e6, 2),
+        }
+
+    def _server_s(self) -> float:
+        times = self._server.cpu_times()
+        return float(times.user + times.system)
+
+
+def write_speed(daemon: InfluxDaemon, store: InfluxBarStore, start: int, stop: int) -> dict[str, float]:
+    """Inside append only; making the records is not counted."""
+    meter, count = Meter(daemon), 0
     for batch in batches(start, stop, 1, 1800):
-        began = time.perf_counter()
-        store.append(batch)
-        spent += time.perf_counter() - began
+        with meter:
+            store.append(batch)
         count += sum(len(record.bars) for record in batch)
-    return count / spent
+    return meter.per_bar(count)
 
 
 def percentiles(values: list[float]) -> dict[str, float]:
@@ -73,9 +101,9 @@ def percentiles(values: list[float]) -> dict[str, float]:
     return {name: round(float(p) * 1000, 2) for name, p in zip(("p50", "p95", "p99"), points, strict=True)}
 
 
-def live_path(daemon: InfluxDaemon, settings: object, start: int) -> dict[str, object]:
+def live_path(settings: Settings, start: int) -> dict[str, object]:
     """A record written and read back by a second client, as collector and bot do it."""
-    writer, reader = InfluxBarStore(settings), InfluxBarStore(settings, readonly=True)  # type: ignore[arg-type]  # Settings
+    writer, reader = InfluxBarStore(settings), InfluxBarStore(settings, readonly=True)
     writes, polls, reads = [], [], []
     for record in records(start, start + POLLS // 10, 2):
         began = time.perf_counter()
@@ -88,46 +116,97 @@ def live_path(daemon: InfluxDaemon, settings: object, start: int) -> dict[str, o
         began = time.perf_counter()
         (found,) = reader.records(record.second, record.second + 1)
         reads.append(time.perf_counter() - began)
-        assert found == record
+        if found != record:
+            raise SystemExit(f"second {record.second} was read otherwise than it was written")
     writer.close()
     reader.close()
     return {"write_ms": percentiles(writes), "poll_ms": percentiles(polls), "read_ms": percentiles(reads)}
 
 
+def outage(daemon: InfluxDaemon, directory: Path) -> dict[str, object]:
+    """The server dead for 600 seconds of 80 markets: how long until all is shipped and verified."""
+    settings = daemon.settings(data_dir=directory)
+    embedded = EmbeddedBarStore(settings.store_path)
+    shipper = open_shipper(settings, SystemClock())
+    if shipper is None:
+        raise SystemExit("no InfluxDB to ship to")
+    second = int(time.time()) - 900
+    markets = tuple(f"BINANCE:coin{i:02d}usdt" for i in range(80))
+    embedded.append(records(second, second + 10, 3, markets))
+    shipper.start()
+    await_shipped(shipper, second + 9)
+    daemon.kill()
+    slowest = 0.0
+    for record in records(second + 10, second + 610, 4, markets):
+        began = time.perf_counter()
+        embedded.append([record])
+        shipper.wake()
+        slowest = max(slowest, time.perf_counter() - began)
+    began = time.perf_counter()
+    daemon.start()
+    started_s = time.perf_counter() - began
+    await_shipped(shipper, second + 609)
+    caught_up_s = time.perf_counter() - began
+    proof = verify_database(settings, 0, 2**40)
+    shipper.stop()
+    embedded.close()
+    return {
+        "bars": 600 * len(markets),
+        "server_start_s": round(started_s, 2),
+        "caught_up_s": round(caught_up_s, 2),
+        "slowest_append_ms": round(slowest * 1000, 1),
+        "differences": proof.differences,
+        "rss_mb": round(psutil.Process().memory_info().rss / 2**20),
+    }
+
+
+def await_shipped(shipper: Shipper, second: int) -> None:
+    while dict(shipper.status.positions).get("main") != second:
+        time.sleep(0.01)
+
+
 def disk_bytes(directory: Path) -> int:
+    """Size of the data files once everything written ahead is in them (the server is told to do it soon)."""
+    while any(path.stat().st_size > 1000 for path in (directory / "wal").rglob("*.wal")):
+        time.sleep(0.5)
     return sum(path.stat().st_size for path in (directory / "data").rglob("*.tsm"))
 
 
 def main(hours: int) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
-        daemon = InfluxDaemon(directory)
+        daemon = InfluxDaemon(directory / "influxd", snapshot_after="10s")
         daemon.start()
         try:
-            settings = daemon.settings(influx_retention_1s="2d")
-            server = InfluxServer(settings)
-            set_up(server, settings)
-            stop = int(time.time()) // 60 * 60
-            start = stop - hours * 3600
-            trusting = InfluxBarStore(settings, verify=False)
-            bulk = write_speed(trusting, start, stop - 1800)
-            verified = write_speed(InfluxBarStore(settings), stop - 1800, stop)
-            began = time.perf_counter()
-            count = len(trusting.bars(start, stop))
-            loading = time.perf_counter() - began
-            live = live_path(daemon, settings, stop)
-            daemon.stop()
-            figures = {
-                "bars": count,
-                "bulk_write_bars_per_s": round(bulk),
-                "verified_write_bars_per_s": round(verified),
-                "load_s": round(loading, 2),
-                **live,
-                "bytes_per_bar": round(disk_bytes(directory) / count, 1),
-            }
-            print(json.dumps(figures))
+            print(json.dumps(measure(daemon, directory, hours)))
         finally:
             daemon.kill()
+
+
+def measure(daemon: InfluxDaemon, directory: Path, hours: int) -> dict[str, object]:
+    settings = daemon.settings(influx_retention_1s="2d")
+    stop = int(time.time()) // 60 * 60
+    start = stop - hours * 3600
+    trusting, verifying = InfluxBarStore(settings, verify=False), InfluxBarStore(settings)
+    trusting.set_up()
+    bulk = write_speed(daemon, trusting, start, stop - 1800)
+    verified = write_speed(daemon, verifying, stop - 1800, stop)
+    loading = Meter(daemon)
+    with loading:
+        count = len(trusting.bars(start, stop))
+    figures: dict[str, object] = {
+        "bars": count,
+        "bulk_write": bulk,
+        "verified_write": verified,
+        "load_s": round(loading.wall_s, 2),
+        "load": loading.per_bar(count),
+        **live_path(settings, stop),
+    }
+    trusting.close()
+    verifying.close()
+    figures["bytes_per_bar"] = round(disk_bytes(directory / "influxd") / count, 1)
+    figures["outage"] = outage(daemon, directory)
+    return figures
 
 
 if __name__ == "__main__":

@@ -36,7 +36,14 @@ def free_port() -> int:
 class InfluxDaemon:
     """One server process; with ``certificate`` and ``key`` it speaks TLS."""
 
-    def __init__(self, directory: Path, certificate: Path | None = None, key: Path | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        certificate: Path | None = None,
+        key: Path | None = None,
+        snapshot_after: str = "10m",
+    ) -> None:
+        self._snapshot_after = snapshot_after
         self.port = free_port()
         self._directory = directory
         self._tls = (certificate, key) if certificate and key else None
@@ -45,6 +52,11 @@ class InfluxDaemon:
     @property
     def url(self) -> str:
         return f"{'https' if self._tls else 'http'}://{LOOPBACK}:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def settings(self, **fields: object) -> Settings:
         """Settings of a database of its own, kept for ever unless told otherwise."""
@@ -77,13 +89,6 @@ class InfluxDaemon:
         if self._process is not None:
             self._process.kill()
             self._process.wait(10)
-            self._process = None
-
-    def stop(self) -> None:
-        """Let it end by itself, with everything it holds on disk."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(60)
             self._process = None
 
     def pause(self) -> None:
@@ -133,6 +138,7 @@ logging-enabled = false
 dir = "{self._directory}/data"
 wal-dir = "{self._directory}/wal"
 index-version = "tsi1"
+cache-snapshot-write-cold-duration = "{self._snapshot_after}"
 query-log-enabled = false
 [monitor]
 store-enabled = false
