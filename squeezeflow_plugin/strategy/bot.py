@@ -37,7 +37,7 @@ from squeezeflow_plugin.provider.judging import StoredJudge
 from squeezeflow_plugin.settings import Settings, load
 from squeezeflow_plugin.store.decisions import DecisionLog
 from squeezeflow_plugin.store.registry import open_store
-from squeezeflow_plugin.strategy.columns import PLOT_CONFIG, SHOWN, decision_columns
+from squeezeflow_plugin.strategy.columns import LOGGED, PLOT_CONFIG, decision_columns
 from squeezeflow_plugin.strategy.loader import bring_data, needs_data
 from squeezeflow_plugin.strategy.offline import Offer, Offline, startup_candles
 from squeezeflow_plugin.strategy.session import Fill, OpenTrade, Session, wait_for_store
@@ -133,8 +133,8 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
             for pair in self._traded_pairs(settings.max_symbols)
         }
         engine = fingerprint(Params.from_mapping(settings.method))
-        decisions = DecisionLog(settings.decisions_path, SHOWN, engine)
-        fast_path = open_fast_path(settings, SHOWN, engine)
+        decisions = DecisionLog(settings.decisions_path, LOGGED, engine)
+        fast_path = open_fast_path(settings, LOGGED, engine)
         session = Session(store, decisions, settings, markets, clock, fast_path)
         session.start(self._open_trades())
         dataprovider.install(self.dp, session)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from squeezeflow_plugin.phases.decision import FloatArray, veto_names
 from squeezeflow_plugin.phases.layout import COLUMN_NAMES, PHASE_NAMES
+from squeezeflow_plugin.provider.digest import INPUTS
 
 SHOWN = (
     "z_spot_5m",
@@ -22,6 +23,8 @@ SHOWN = (
     *PHASE_NAMES,
 )
 """The fields of a decision that are logged and shown, in the order of the log."""
+LOGGED = (*SHOWN, INPUTS)
+"""What is logged of each second: the fields shown, and the digest of the row they came from."""
 
 LABEL = "phase"
 VETO = "veto"

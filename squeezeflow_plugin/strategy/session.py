@@ -36,6 +36,7 @@ from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.phases.tags import EnterTag, tag_of
 from squeezeflow_plugin.provider.closings import ClosedSecond, complete_until
 from squeezeflow_plugin.provider.desk import Scored, Watched, open_desk, spec_of
+from squeezeflow_plugin.provider.digest import input_digest
 from squeezeflow_plugin.provider.fastpath import FastPath
 from squeezeflow_plugin.provider.live import NS_PER_MS, LiveFollower
 from squeezeflow_plugin.provider.timeline import numbers_of
@@ -324,6 +325,7 @@ class Session:
         for scored in self.desk.push(closed):
             now_ns = self.follower.market_ns()
             decision = scored.decision
+            row = self.desk.timelines[scored.pair].rows.row(decision.second)
             yield (
                 scored,
                 LoggedDecision(
@@ -332,7 +334,7 @@ class Session:
                     closed.second,
                     now_ns,
                     (now_ns - (decision.second + 1) * NS_PER_SECOND) / NS_PER_MS,
-                    tuple(shown(numbers_of(decision)).tolist()),
+                    (*shown(numbers_of(decision)).tolist(), input_digest(row)),
                     decision.veto,
                 ),
             )

@@ -13,7 +13,7 @@ from squeezeflow_plugin.phases.engine import Engine
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.decisions import DecisionLog
 from squeezeflow_plugin.store.memory import MemoryBarStore
-from squeezeflow_plugin.strategy.columns import SHOWN
+from squeezeflow_plugin.strategy.columns import LOGGED
 from squeezeflow_plugin.strategy.session import Entry, Session
 from tests.integration.freqtrade_stage import StoreClock
 from tests.reference.flows import flow_of
@@ -33,7 +33,7 @@ def entry_of(records: tuple[ClosingRecord, ...], path: Path, *, refuse: bool) ->
     coming = [record for record in records if record.second >= start]
     clock = StoreClock(start * NS_PER_SECOND + 450_000_000, store, coming)
     settings = Settings(lookback_hours=2.25, quotes=("USDT",), refuse_fragile=refuse)
-    log = DecisionLog(path / "decisions.sqlite", SHOWN, "engine")
+    log = DecisionLog(path / "decisions.sqlite", LOGGED, "engine")
     session = Session(store, log, settings, {PAIR: MARKETS}, clock)
     session.start()
     while (log.last_second(PAIR) or 0) < event:

@@ -17,7 +17,7 @@ from squeezeflow_plugin.phases.tags import EnterTag, parse_tag
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.decisions import DecisionLog
 from squeezeflow_plugin.store.memory import MemoryBarStore
-from squeezeflow_plugin.strategy.columns import SHOWN
+from squeezeflow_plugin.strategy.columns import LOGGED
 from squeezeflow_plugin.strategy.session import Fill, OpenTrade, Session, wait_for_store
 from tests.integration.freqtrade_stage import StoreClock
 from tests.reference.flows import Episode, scripted_frame
@@ -63,7 +63,7 @@ class Stage:
         self.store.append(record for record in told.records if record.second < start)
         self.clock = StoreClock(start * NS_PER_SECOND + phase_ms * MS, self.store, told.since(start))
         self.settings = Settings(lookback_hours=2.25, quotes=("USDT", "USDC"))
-        self.log = DecisionLog(path / "decisions.sqlite", SHOWN, "engine")
+        self.log = DecisionLog(path / "decisions.sqlite", LOGGED, "engine")
         self.session = Session(self.store, self.log, self.settings, {PAIR: MARKETS}, self.clock)
         self.session.start()
 
