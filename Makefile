@@ -11,7 +11,7 @@ RUN_SERVERS := $(if $(filter influx,$(STORE))$(filter redis,$(BUS)),scripts/with
 	$(filter redis,$(BUS)) --)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test servers check bench format constraints secrets clean
+.PHONY: help run test soak servers check bench format constraints secrets clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -38,6 +38,10 @@ servers: ## See that influxd and redis-server are there for the tests to start (
 
 test: $(VENV)/.dev servers ## Every test, with branch coverage; PYTEST_ARGS narrows it
 	PATH="$(abspath $(BIN)):$$PATH" TEST_SERVERS=required $(BIN)/python -m pytest --cov --cov-report=term:skip-covered -q $(PYTEST_ARGS)
+
+soak: $(VENV)/.dev servers ## Seeded faults on real processes; SOAK_SEEDS=3 SOAK_MINUTES=60 SOAK_ARGS="--schedule kill9"
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.soak --seed $(or $(SEED),1) --seeds $(or $(SOAK_SEEDS),1) \
+		--minutes $(or $(SOAK_MINUTES),0) $(SOAK_ARGS)
 
 check: $(VENV)/.dev ## Format, lint, types, import directions
 	$(BIN)/ruff format --check .

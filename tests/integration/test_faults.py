@@ -18,6 +18,7 @@ from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord, Trade
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
 from tests.soak.oracle import UNSETTLED_S, Sent, Verdict, judge
+from tests.soak.outage import run_outage
 from tests.soak.schedules import SHORT
 
 MARKET = "BINANCE:btcusdt"
@@ -35,6 +36,15 @@ def test_a_kill_a_full_disk_an_empty_redis_and_a_dead_influxdb(tmp_path: Path) -
     }  # fmt: skip  # one line
     assert outcome.verdict.trades > 1000
     assert outcome.verdict.uncovered > 0
+
+
+@pytest.mark.slow
+def test_influxd_dead_for_ten_minutes_of_eighty_markets(tmp_path: Path) -> None:
+    outcome = run_outage(tmp_path, seed=1, seconds=600)
+    assert outcome.is_ok, outcome.line()
+    assert outcome.peak_spool_s == 600
+    assert outcome.peak_spool_bytes < 32 << 20
+    assert outcome.catch_up_s < 60
 
 
 def trade(second: int, number: int) -> Trade:

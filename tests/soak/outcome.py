@@ -17,8 +17,9 @@ class Outcome:
     ``influx_differences`` seconds and bars in which InfluxDB differs from the embedded store;
     ``bus_misread`` records that a reader of the bus got twice, not at all, or other than stored;
     ``catch_up_s`` the longest time from the end of a fault until the second it ended in was stored, every
-    store stood at the clock and every market had been covered for three seconds (4.4 s at least after a kill); ``peak_spool_s`` and ``peak_spool_bytes`` the most that waited,
-    and what the data directory held then (for an outage alone: by how much it grew).
+    store stood at the clock and every market had been covered for three seconds (4.4 s at least after a
+    kill); ``peak_spool_s`` and ``peak_spool_bytes`` the most that waited, and the most that the data
+    directory held during a fault (for an outage alone: by how much it grew).
     """
 
     schedule: str

@@ -29,6 +29,7 @@ class Faults:
 
     kinds: tuple[Fault, ...]
     rounds: int
+    assets: int = 3
     redis: bool = False
     influx: bool = False
     disk_mb: int = 0
@@ -36,7 +37,9 @@ class Faults:
     def __call__(self, name: str, folder: Path, seed: int, rounds: int | None = None) -> Outcome:
         """Play it in an empty folder. AssertionError says what did not come to pass."""
         began, rng, met = now_s(), random.Random(seed), Counter[str]()
-        stage = Stage(folder, seed, redis=self.redis, influx=self.influx, disk_mb=self.disk_mb)
+        stage = Stage(
+            folder, seed, assets=self.assets, redis=self.redis, influx=self.influx, disk_mb=self.disk_mb
+        )
         with stage:
             follower = None
             if stage.redis is not None:
@@ -80,6 +83,7 @@ _DISK = (faults.fill_disk, faults.start_on_a_readonly_disk)
 
 FAULTS: Mapping[str, Faults] = {
     "kill9": Faults(_KILLS, 18),
+    "kill9-load": Faults(_KILLS, 18, assets=10),
     "writes": Faults(_WRITES, 6),
     "disk": Faults(_DISK, 6, disk_mb=DISK_MB),
     "redis": Faults(_REDIS, 8, redis=True),

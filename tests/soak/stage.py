@@ -26,7 +26,7 @@ from tests.redis_server import RedisServer
 from tests.soak.disk import SmallDisk
 from tests.soak.oracle import Verdict, judge
 
-ASSETS = ("BTC", "ETH", "SOL")
+ASSETS = ("BTC", "ETH", "SOL", "XRP", "DOGE", "BNB", "ADA", "AVAX", "LINK", "LTC")
 COVERED_AGAIN_S = 3
 CLOCK = SystemClock()
 
@@ -53,7 +53,14 @@ class Stage:
     """One run in ``folder``. A context: leaving it ends every process, whatever happened."""
 
     def __init__(
-        self, folder: Path, seed: int, *, redis: bool = False, influx: bool = False, disk_mb: int = 0
+        self,
+        folder: Path,
+        seed: int,
+        *,
+        assets: int = 3,
+        redis: bool = False,
+        influx: bool = False,
+        disk_mb: int = 0,
     ) -> None:
         self.folder = folder
         self.truth = folder / "truth.jsonl"
@@ -63,7 +70,7 @@ class Stage:
         self.redis = RedisServer(folder / "redis") if redis else None
         self.influx = InfluxDaemon(folder / "influxd") if influx else None
         self.proxy: FaultProxy | None = None
-        self.settings = Settings(assets=ASSETS, data_dir=self.data, api_port=0, health_port=0)
+        self.settings = Settings(assets=ASSETS[:assets], data_dir=self.data, api_port=0, health_port=0)
         self.catch_up_s: list[float] = []
         self.kills = 0
         self.peak_spool_s = 0
@@ -242,7 +249,12 @@ class Stage:
     def _start_market(self) -> None:
         state_file = self.folder / "market.json"
         self._market = self._run(
-            "market.log", "tests.soak.market", str(self._seed), str(self.truth), str(state_file), *ASSETS
+            "market.log",
+            "tests.soak.market",
+            str(self._seed),
+            str(self.truth),
+            str(state_file),
+            *self.settings.assets,
         )
         wait_for("the market serves", state_file.exists)
         state = json.loads(state_file.read_bytes())
