@@ -353,7 +353,9 @@ def _bias_term(view: _View) -> Term:
 def _oi_term(view: _View) -> Term:
     """Steps of -1, 0.5, 1.5 and 2 points, written as what each threshold adds."""
     change, hour = float(view.flow.oi_change[-1]), view.window(_ROWS["1h"])
-    known = Check("oi_change", change, Rule.KNOWN, 0.0, *hour)
+    known = Term("known", -1.0, ((Check("oi_change", change, Rule.KNOWN, 0.0, *hour),),))
+    if math.isnan(change):
+        return Term("open interest", 1.0, terms=(known,))
     steps = [
         Term(name, points, ((Check("oi_change", change, rule, limit, *hour),),))
         for name, points, rule, limit in (
@@ -362,7 +364,7 @@ def _oi_term(view: _View) -> Term:
             ("by 10 %", 0.5, Rule.AT_LEAST, 0.10),
         )
     ]
-    return Term("open interest", 1.0, terms=(Term("known", -1.0, ((known,),)), *steps))
+    return Term("open interest", 1.0, terms=(known, *steps))
 
 
 def _entry(view: _View) -> tuple[Check, ...]:

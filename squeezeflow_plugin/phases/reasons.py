@@ -102,7 +102,7 @@ def lines(told: Explanation) -> Iterator[str]:
         yield from _setup(told, told.setup)
     yield f"score {decision.score:.4f}"
     for part in told.parts:
-        yield f"  {part.name} {part.points:.4f} of {part.term.most:g}"
+        yield f"  {part.name} {part.points:.4f} of {max(part.term.most, 0.0):g}"
         yield from _checked("    if", part.gate)
         yield from _terms(part.term.terms, part.term.share, "    ")
     if told.entry:
@@ -130,7 +130,7 @@ def _terms(terms: Iterable[Term], weight: float, indent: str) -> Iterator[str]:
         share = weight * term.share
         if share == 0.0:
             continue
-        yield f"{indent}{term.name} {share * term.quality:.4f} of {share:g}"
+        yield f"{indent}{term.name} {share * term.quality + 0.0:.4f} of {share:g}"
         if term.terms:
             yield from _terms(term.terms, share, indent + "  ")
         else:

@@ -18,7 +18,6 @@ INSTRUMENTS = tuple(
     for markets, kind in ((SPOT, MarketKind.SPOT), (PERP, MarketKind.PERP))
     for market in markets
 )
-COUNTS = (1, 1, 0.0, 0.0)
 SHARES = np.array([0.45, 0.30, 0.25])
 EPISODE = Episode(7_000, 1, build=1_500, drift=0.22, reversal=0.45)
 ROWS = 9_400
@@ -41,7 +40,7 @@ def crowd(seed: int, wash: int | None = None, episode: Episode = EPISODE) -> tup
     )
     for row, second in enumerate(whole["time"].tolist()):
         bars = [
-            Bar(market, second, *prices[row], *_sides(flows, kind, place, row), *COUNTS)
+            Bar(market, second, *prices[row], *_sides(flows, kind, place, row), 1, 1, 0.0, 0.0)
             for kind, markets in (("spot", SPOT), ("perp", PERP))
             for place, market in enumerate(markets)
         ]
