@@ -23,8 +23,11 @@ from squeezeflow_plugin.market import Interval
 from squeezeflow_plugin.phases.decision import FloatArray
 from squeezeflow_plugin.phases.engine import Engine
 from squeezeflow_plugin.phases.layout import COLUMN_NAMES
+from squeezeflow_plugin.provider.desk import spec_of
 from squeezeflow_plugin.provider.final import final_rows
+from squeezeflow_plugin.provider.replay import open_recorded
 from squeezeflow_plugin.provider.timeline import TimelineSpec
+from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.contract import BarColumns, BarStore
 from squeezeflow_plugin.store.decisions import DecisionLog
 
@@ -49,6 +52,12 @@ class Cause:
     before: float
     after: float
 
+    def __str__(self) -> str:
+        return (
+            f"{self.column} of {self.second} was {self.before:g}, is {self.after:g} since {self.market} was"
+            f" written again in record {self.known}"
+        )
+
 
 @dataclass(frozen=True)
 class FinalDifference:
@@ -60,6 +69,10 @@ class FinalDifference:
     logged: float
     final: float
     cause: Cause | None
+
+    def __str__(self) -> str:
+        cause = "no revision explains it" if self.cause is None else self.cause
+        return f"{self.pair} {self.second} {self.column}: logged {self.logged}, final {self.final}: {cause}"
 
 
 @dataclass(frozen=True)
@@ -103,6 +116,12 @@ def compare_final(
         differences += _explained(differing, found)
         causes += found
     return FinalParity(seconds, tuple(causes), tuple(differences))
+
+
+def run_final_parity(settings: Settings, exchange: str, start: int, stop: int) -> FinalParity:
+    """Compare what ``open_recorded`` finds of the settings' log and store with the final view."""
+    with open_recorded(settings, exchange, start, stop) as found:
+        return compare_final(found.log, found.store, found.pairs, spec_of(settings), found.start, found.stop)
 
 
 def _first(store: BarStore, spec: TimelineSpec, start: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from squeezeflow_plugin.bars.flow import AssetMarkets
@@ -161,30 +162,48 @@ def compare(
     )
 
 
-def run_parity(settings: Settings, exchange: str, start: int, stop: int) -> Parity:
-    """Compare what the settings' decision log and store hold of ``[start, stop)``; both are only read.
+@dataclass(frozen=True)
+class Recorded:
+    """What a bot left of the seconds ``[start, stop)``: its log, the store, the pairs it decided."""
 
-    ``exchange`` is FreqTrade's name of the exchange that was traded. Raises StoreEmptyError where the log or
-    the store holds nothing of the span.
+    log: DecisionLog
+    store: BarStore
+    pairs: Mapping[str, AssetMarkets]
+    start: int
+    stop: int
+
+
+@contextmanager
+def open_recorded(settings: Settings, exchange: str, start: int, stop: int) -> Iterator[Recorded]:
+    """The settings' decision log and store, read only, cut to the seconds of ``[start, stop)`` in the log.
+
+    ``exchange`` is FreqTrade's name of the exchange that was traded. Raises StoreEmptyError where the log
+    holds nothing of the span.
     """
     log = DecisionLog(settings.decisions_path, readonly=True)
     store = EmbeddedBarStore(settings.store_path, readonly=True)
     try:
         names: set[str] = set()
-        seconds: list[int] = []
+        first = last = None
         for row in log.read(start, stop):
             names.add(row.pair)
-            seconds.append(row.second)
-        if not names:
+            first, last = row.second if first is None else first, row.second
+        if first is None or last is None:
             raise StoreEmptyError(
                 f"{settings.decisions_path} holds no decision of the seconds {start} to {stop}"
             )
         instruments = store.instruments()
         pairs = {name: pair_markets(instruments, exchange, name, settings.quotes) for name in sorted(names)}
-        return compare(log, store, pairs, spec_of(settings), min(seconds), max(seconds) + 1)
+        yield Recorded(log, store, pairs, first, last + 1)
     finally:
         log.close()
         store.close()
+
+
+def run_parity(settings: Settings, exchange: str, start: int, stop: int) -> Parity:
+    """Compare what ``open_recorded`` finds; StoreEmptyError also where the store holds nothing before it."""
+    with open_recorded(settings, exchange, start, stop) as found:
+        return compare(found.log, found.store, found.pairs, spec_of(settings), found.start, found.stop)
 
 
 def _trades(events: Sequence[TradeEvent], start: int, stop: int) -> Iterator[Watched]:
