@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -30,6 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever read our output has gone, `head` for example
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def _up(args: argparse.Namespace) -> int:
@@ -119,6 +123,20 @@ def _parity(args: argparse.Namespace) -> int:
         f" revisions and repairs, {len(final.unexplained)} without a cause\n"
     )
     return 1 if known.differences or final.unexplained else 0
+
+
+def _explain(args: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from squeezeflow_plugin.provider.explaining import run_explain, text_lines, to_json
+    from squeezeflow_plugin.settings import load
+
+    settings = load()
+    if args.data_dir is not None:
+        settings = replace(settings, data_dir=args.data_dir)
+    found = run_explain(settings, args.exchange, args.pair, args.at)
+    _write_lines([to_json(found).decode()] if args.json else text_lines(found))
+    return 0
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -271,6 +289,23 @@ def _instant(text: str, otherwise: int) -> int:
         raise argparse.ArgumentTypeError(f"must be epoch seconds or YYYYMMDD, was {text!r}") from error
 
 
+def _moment(text: str) -> int:
+    """An epoch second, or a date and time in ISO's form; UTC where it names no zone.
+
+    >>> _moment("2023-11-14T22:13:20"), _moment("1700000000")
+    (1700000000, 1700000000)
+    """
+    if text.isdecimal() and len(text) > 8:
+        return int(text)
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"must be epoch seconds or a time such as 2023-11-14T22:13:20, was {text!r}"
+        ) from error
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp())
+
+
 def _seconds(text: str) -> int:
     value = int(text)
     if value < 1:
@@ -346,6 +381,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parity.add_argument("--exchange", default="binance", help="FreqTrade's name of the traded exchange")
     parity.set_defaults(command=_parity)
+    explain = commands.add_parser("explain", help="why a second's score was what it was; why no entry")
+    explain.add_argument("--pair", required=True, help="FreqTrade's pair, e.g. BTC/USDT")
+    explain.add_argument(
+        "--at", type=_moment, required=True, metavar="TIME", help="epoch second, or 2023-11-14T22:13:20 (UTC)"
+    )
+    explain.add_argument("--data-dir", type=Path, help="folder of the store (default: the settings')")
+    explain.add_argument("--exchange", default="binance", help="FreqTrade's name of the traded exchange")
+    explain.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    explain.set_defaults(command=_explain)
     _add_db(commands)
     return parser
 
