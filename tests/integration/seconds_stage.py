@@ -62,12 +62,17 @@ COMPARED = (
     "enter_tag",
     "exit_reason",
 )
-OFTEN = {"min_score": 2.0, "div_threshold": 1.0, "rearm": 60, "exit_threshold": 1.5}
-"""Parameters under which the method trades far too often: for comparing trades, not for trading."""
-FIRST_RULES = {
-    "minimal_roi": {"0": 0.02, "60": 0.004},
-    "stoploss": -0.004,
+OFTEN = {
+    "min_score": 3.0,
+    "div_threshold": 0.3,
+    "rearm": 10,
+    "retrace_threshold": 0.05,
+    "stall_threshold": 1.0,
+    "reset_ttl": 20,
+    "price_threshold": 3.0,
+    "exit_threshold": 0.7,
 }
+"""Parameters under which the method trades far too often: for comparing trades, not for trading."""
 
 
 def write_market(path: Path, hours: float, seed: int, assets: tuple[str, ...]) -> None:
@@ -236,6 +241,14 @@ def _write_pair(
     unpriced = int(np.isnan(values[CLOSE]).sum())
     time = np.arange(span[0] + unpriced, span[1], dtype=np.int64)
     return Flow(time, *values[: len(INPUT_NAMES), unpriced:])
+
+
+def run_stock(stage: Stage, run: SecondsBacktesting) -> StockBacktesting:
+    """The reference over the same seconds as ``run``, run."""
+    stock = stock_of(stage, run)
+    with contextlib.redirect_stdout(io.StringIO()):
+        stock.start()
+    return stock
 
 
 def trades_of(run: Backtesting) -> list[tuple[Any, ...]]:

@@ -1,0 +1,280 @@
+"""The stepper against FreqTrade's own loop, against a live bot, and from the command line."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import freqtrade.freqtradebot
+import pytest
+from freqtrade.configuration import Configuration
+from freqtrade.data.btanalysis import load_backtest_stats
+from freqtrade.freqtradebot import FreqtradeBot
+
+from squeezeflow_plugin.backtest.stepper import Rules
+from squeezeflow_plugin.backtest.window import Asked
+from squeezeflow_plugin.cli import main
+from squeezeflow_plugin.market import NS_PER_SECOND
+from squeezeflow_plugin.settings import Settings, load
+from squeezeflow_plugin.store.decisions import DecisionLog
+from squeezeflow_plugin.store.embedded import EmbeddedBarStore
+from squeezeflow_plugin.strategy.bot import SqueezeFlowStrategy
+from tests.integration.freqtrade_stage import StoreClock, exchange
+from tests.integration.seconds_stage import (
+    END,
+    OFTEN,
+    Stage,
+    run_stock,
+    set_stage,
+    trades_of,
+    write_market,
+)
+
+HOURS = 6
+ASSETS = ("BTC", "ETH")
+STOPS = {"minimal_roi": {"0": 0.02, "20": 0.003}, "stoploss": -0.006, "max_open_trades": 1}
+
+# FreqTrade and its dependencies warn about each other; only what they log as an error counts here.
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(280)]
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of a simulated market."""
+    path = tmp_path_factory.mktemp("market") / "store.sqlite"
+    write_market(path, HOURS, 5, ASSETS)
+    return path
+
+
+@pytest.fixture
+def stage(market: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
+    made: Stage = set_stage(tmp_path, market, **{"assets": ASSETS, **request.param})
+    yield made
+    made.store.close()
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        {"futures": False, "more": {}},
+        {"futures": True, "more": {"futures_funding_rate": 0.001, **STOPS}},
+        {"futures": True, "more": {"trailing_stop": True, "stoploss": -0.004}},
+    ],
+    ids=["spot", "futures-stops-targets-funding", "futures-trailing"],
+    indirect=True,
+)
+def test_no_trade_differs_from_freqtrades_own_loop(stage: Stage) -> None:
+    run = stage.run(Asked(), Rules(noise=False))
+    trades = trades_of(run)
+    assert len(trades) >= 10
+    assert trades == trades_of(run_stock(stage, run))
+    if not run.strategylist[0].trailing_stop:
+        assert run.counts.seconds_seen < 0.1 * len(run.source.window)
+    if run.funding_rate:
+        assert {trade[-1] for trade in trades} >= {"roi", "stop_loss"}
+
+
+@pytest.mark.parametrize("stage", [{"futures": True, "more": {}}], indirect=True)
+def test_every_second_looked_at_or_not_gives_the_same_trades(stage: Stage) -> None:
+    asked = Asked(END - 3 * 3600, END - 1800)
+    runs = [stage.run(asked, Rules(noise=False, skip=skip, slippage=0.0003)) for skip in (True, False)]
+    assert trades_of(runs[0]) == trades_of(runs[1]) != []
+    assert runs[1].counts.seconds_seen == len(runs[1].source.window) - 1
+
+
+@pytest.mark.parametrize("stage", [{"futures": True, "more": {}}], indirect=True)
+def test_delay_and_slippage_make_fills_later_and_worse(stage: Stage) -> None:
+    asked = Asked(END - 3 * 3600, END - 1800)
+    near, late, slipping = (
+        trades_of(stage.run(asked, Rules(noise=False, delay_s=delay, slippage=slippage)))[0]
+        for delay, slippage in ((0, 0.0), (3, 0.0), (0, 0.001))
+    )
+    event = int(near[14].partition("|e=")[2])
+    assert near[2] == (event + 1) * 1000
+    assert late[2] == (event + 4) * 1000
+    assert slipping[2:4] == near[2:4]
+    side = -1 if near[1] else 1
+    assert slipping[4] == pytest.approx(near[4] * (1 + side * 0.001), rel=1e-9)
+    assert slipping[5] == pytest.approx(near[5] * (1 - side * 0.001), rel=1e-6)
+
+
+def _bot(
+    stage: Stage, clock: StoreClock, tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> FreqtradeBot:
+    overlay = {
+        "db_url": f"sqlite:///{tmp_path / 'trades.sqlite'}",
+        "exchange": {
+            "pair_whitelist": ["BTC/USDT"],
+            "outdated_offset": 10_000_000,  # the market's day is long past by FreqTrade's clock
+            "ccxt_config": {"urls": {"api": {"public": url}}, "enableRateLimit": False},
+        },
+        "squeezeflow": {"data_dir": str(tmp_path / "live"), "lookback_hours": 2.25, "params": OFTEN},
+    }
+    (tmp_path / "live.json").write_text(json.dumps(overlay))
+    monkeypatch.setattr(SqueezeFlowStrategy, "make_clock", lambda _self: clock)
+    # FreqTrade locks a pair until its own now, which must be the market's.
+    monkeypatch.setattr(freqtrade.freqtradebot, "datetime", _stepped(clock))
+    files = [*map(str, stage.options.config), str(tmp_path / "live.json")]
+    args = {"config": files, "user_data_dir": str(stage.userdir), "strategy": "SqueezeFlow"}
+    bot = FreqtradeBot(Configuration(args, None).get_config())
+    bot.state = bot.state.__class__.RUNNING
+    return bot
+
+
+def _stepped(clock: StoreClock) -> type[dt.datetime]:
+    class SteppedDatetime(dt.datetime):
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> SteppedDatetime:
+            return cls.fromtimestamp(clock.now_ns() / NS_PER_SECOND, tz)
+
+    return SteppedDatetime
+
+
+def _live_decisions(settings: Settings) -> set[tuple[str, int, str]]:
+    """The orders of a live run: what, the decided second, the tag."""
+    log = DecisionLog(settings.decisions_path, readonly=True)
+    try:
+        return {
+            (event.kind, event.second, event.tag) for event in log.events() if event.kind.endswith("_order")
+        }
+    finally:
+        log.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", [{"futures": False, "more": {}, "assets": ("BTC",)}], indirect=True)
+def test_a_live_bot_decides_the_same_at_the_same_seconds(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logging.getLogger("freqtrade").setLevel(logging.WARNING)
+    start, stop = END - 3 * 3600, END - 3 * 3600 + 1200
+    settings = load({"data_dir": str(tmp_path / "live")}, {})
+    settings.data_dir.mkdir()
+    live = EmbeddedBarStore(settings.store_path)
+    live.put_instruments(stage.store.instruments())
+    live.append(stage.store.records(0, start))
+    closes = _closes(stage, start - 600, stop)
+    clock = StoreClock(start * NS_PER_SECOND + 500_000_000, live, list(stage.store.records(start, stop)))
+
+    def price() -> float:
+        return closes[max(second for second in closes if second <= clock.last_ended)]
+
+    with exchange(price) as (url, _):
+        bot = _bot(stage, clock, tmp_path, url, monkeypatch)
+        try:
+            while clock.last_ended < stop - 1:
+                bot.process()
+        finally:
+            bot.cleanup()
+            live.close()
+
+    run = stage.run(Asked(start, stop), Rules(noise=False))
+    expected = set()
+    for trade in trades_of(run):
+        expected.add(("entry_order", trade[2] // 1000 - 2, trade[14]))
+        if trade[15] != "force_exit":  # by the end of the span
+            expected.add(("exit_order", trade[3] // 1000 - 2, trade[15]))
+    assert len(expected) >= 4
+    assert _live_decisions(settings) == expected
+
+
+def _closes(stage: Stage, start: int, stop: int) -> dict[int, float]:
+    bars = stage.store.bars(start, stop, ["BINANCE:btcusdt"])
+    return dict(zip(bars.second.tolist(), bars.close.tolist(), strict=True))
+
+
+@pytest.fixture
+def command(stage: Stage, market: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setenv("SQUEEZEFLOW_DATA_DIR", str(market.parent))
+    configs = [word for path in stage.options.config for word in ("--config", str(path))]
+    return ["backtest", "--userdir", str(stage.userdir), *configs]
+
+
+@pytest.mark.parametrize("stage", [{"futures": False, "more": {}}], indirect=True)
+def test_the_command_writes_a_result_a_report_and_a_summary(
+    stage: Stage, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--date", "2025-08-09", "--json", "--slippage", "0.0002"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["stop"], found["stop"] - found["start"]) == (END, HOURS * 3600)
+    assert (found["delay_s"], found["slippage"]) == (1, 0.0002)
+    assert found["trades"]
+    assert all(trade["opened"] >= trade["decided"] + 2 for trade in found["trades"])
+    assert found["untradable_share"] == pytest.approx(7199 / (HOURS * 3600))
+
+    stats = load_backtest_stats(stage.userdir / "backtest_results")
+    (kept,) = stats["strategy"].values()
+    assert kept["total_trades"] == len(found["trades"])
+    assert kept["timeframe"] == "1s"
+    with zipfile.ZipFile(found["result"]) as archive:
+        wallet = next(item for item in archive.infolist() if "wallet" in item.filename)
+    assert wallet.file_size < 200_000
+
+    page = Path(found["report"]).read_text()
+    for text in (
+        "Equity",
+        "Drawdown",
+        "cumulative volume delta",
+        "Result by tier",
+        "fills at the open",
+        "noise",
+    ):
+        assert text in page
+    assert "<script" not in page
+    assert "http" not in page
+
+
+@pytest.mark.parametrize("stage", [{"futures": False, "more": {}}], indirect=True)
+@pytest.mark.parametrize(
+    ("asked", "first", "last"),
+    [
+        (("--timerange", "20250809T2300-20250810T0000"), END - 3600, END),
+        (("--timerange", f"{END - 1000}-{END + 5000}"), END - 1000, END),
+        (("--timerange", "20250809-20250809"), END - HOURS * 3600, END),
+    ],
+)
+def test_spans(
+    command: list[str], asked: tuple[str, ...], first: int, last: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, *asked, "--json", "--export", "none", "--no-report"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["start"], found["stop"]) == (first, last)
+    assert found["result"] is found["report"] is None
+
+
+@pytest.mark.parametrize("stage", [{"futures": False, "more": {}}], indirect=True)
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (("--date", "2024-01-01"), "nothing of what was asked for"),
+        (
+            ("--timerange", f"{END - HOURS * 3600}-{END - HOURS * 3600 + 600}"),
+            "the first decision needs 7200",
+        ),
+        (("--timeframe", "5m"), "regular mode"),
+        (("--pairs", "DOGE/USDT"), "DOGE/USDT"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_in_a_sentence(
+    command: list[str], asked: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, *asked]) == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stage", [{"futures": False, "more": {}}], indirect=True)
+def test_an_empty_store_says_how_to_fill_it(
+    stage: Stage,
+    command: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SQUEEZEFLOW_DATA_DIR", str(tmp_path / "empty"))
+    assert main([*command, "--date", "2025-08-09"]) == 2
+    assert "simulate --hours 48" in capsys.readouterr().err
+    assert not (tmp_path / "empty").exists(), "a question creates nothing"
