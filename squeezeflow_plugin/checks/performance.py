@@ -42,10 +42,14 @@ Samples = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 
 @dataclass(frozen=True)
 class Usage:
-    """A program's processes together: processor seconds so far and resident memory."""
+    """A program's processes together: processor seconds so far by process id, and resident memory."""
 
-    cpu_s: float
+    cpu_s: Mapping[int, float]
     rss_bytes: int
+
+    def used_since(self, before: Usage) -> float:
+        """Processor seconds since ``before`` of the processes that were there then."""
+        return sum(now - before.cpu_s[pid] for pid, now in self.cpu_s.items() if pid in before.cpu_s)
 
 
 @dataclass(frozen=True)
@@ -112,8 +116,9 @@ def programs() -> dict[str, Usage]:
             times, rss = process.cpu_times(), process.memory_info().rss
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-        known = found.get(name, Usage(0.0, 0))
-        found[name] = Usage(known.cpu_s + times.user + times.system, known.rss_bytes + rss)
+        known = found.get(name, Usage({}, 0))
+        used = {**known.cpu_s, process.pid: times.user + times.system}
+        found[name] = Usage(used, known.rss_bytes + rss)
     return found
 
 
@@ -169,8 +174,7 @@ def figures(before: Look, after: Look, data: Any) -> Iterator[str]:
     for pair in (data.get("bot") or {}).get("pairs", ()):
         yield f"            decision {pair['pair']}: {pair['latency_ms']:.0f} ms after its second's end"
     for name, usage in sorted(after.programs.items()):
-        used_s = usage.cpu_s - before.programs.get(name, usage).cpu_s
-        share = 100 * used_s / took_s
+        share = 100 * usage.used_since(before.programs.get(name, usage)) / took_s
         yield f"{name:<11} {share:.1f} % of a processor, {usage.rss_bytes / MIB:.0f} MiB"
     network = (after.network_bytes - before.network_bytes) / took_s
     yield f"network     {network / 1e3:.1f} kB/s over all interfaces of this machine"

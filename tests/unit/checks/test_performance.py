@@ -47,8 +47,10 @@ squeezeflow_store_span_seconds 8640
 
 def looks(first: str, second: str) -> tuple[Look, Look]:
     return (
-        Look(0, samples(first), {"collector": Usage(1.0, 100 << 20)}, 1_000_000),
-        Look(10 * NS_PER_SECOND, samples(second), {"collector": Usage(1.5, 120 << 20)}, 1_020_000),
+        Look(0, samples(first), {"collector": Usage({7: 1.0, 8: 9.0}, 100 << 20)}, 1_000_000),
+        Look(
+            10 * NS_PER_SECOND, samples(second), {"collector": Usage({7: 1.5, 9: 3.0}, 120 << 20)}, 1_020_000
+        ),
     )
 
 
