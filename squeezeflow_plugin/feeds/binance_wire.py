@@ -47,6 +47,9 @@ COUNTED_EXECUTIONS = frozenset({"MARKET", "RPI"})
 """Executions between traders (RPI: against a retail price improvement order). Others - INSURANCE_FUND, ADL,
 NA - move positions without crossing the spread."""
 
+TRADES = frozenset({"trade", "aggTrade"})
+"""The kinds of streams that carry a market's trades."""
+
 FOREVER = 2**62
 NAN = float("nan")
 BUY, SELL = int(Side.BUY), int(Side.SELL)
@@ -348,12 +351,12 @@ def connections(
 ) -> Iterator[StreamPlan]:
     """The connections that carry streams of these kinds (``trade``, ``forceOrder``) of these instruments.
 
-    Yields nothing where there is no instrument. A connection without ``trade`` carries no market's coverage.
+    Yields nothing where there is no instrument. A connection without trades carries no market's coverage.
     """
     at_once = MAX_STREAMS // len(kinds)
     for start in range(0, len(instruments), at_once):
         chosen = tuple(instruments[start : start + at_once])
-        covers = "trade" in kinds
+        covers = not TRADES.isdisjoint(kinds)
         yield StreamPlan(
             exchange=exchange,
             url=url,

@@ -11,6 +11,7 @@ REST = "an answer of the REST interface, no frame"
 MADE = "made by tardis-node of answers of the REST interface, no frame"
 
 FRAMES: dict[str, dict[int, str]] = {
+    "ASTER/tardis_aster-futures.jsonl": {},
     "BITFINEX/cryptomsgparser_bitfinex.jsonl": {1: "the older trades that a channel begins with"},
     "BITFINEX/tardis_bitfinex-derivatives.jsonl": {},
     "BITFINEX/tardis_bitfinex.jsonl": {0: "channel 89, whose market no recorded frame says"},
@@ -20,6 +21,7 @@ FRAMES: dict[str, dict[int, str]] = {
     "CRYPTOCOM/tardis_crypto-com.jsonl": {},
     "DERIBIT/cryptomsgparser_deribit.jsonl": {},
     "DERIBIT/tardis_deribit.jsonl": {},
+    "DYDX/tardis_dydx-v4.jsonl": {},
     "GATEIO/cryptofeed_GATEIO.ws.1.0.jsonl": {},
     "GATEIO/cryptomsgparser_gate.jsonl": {0: OUTDATED, 4: REST},
     "GATEIO/tardis_gate-io-futures.jsonl": {},
@@ -35,6 +37,11 @@ FRAMES: dict[str, dict[int, str]] = {
     "KUCOIN/cryptomsgparser_kucoin.jsonl": {},
     "KUCOIN/tardis_kucoin-futures.jsonl": {},
     "KUCOIN/tardis_kucoin.jsonl": {},
+    "MEXC/cryptomsgparser_mexc.jsonl": {0: OUTDATED},
+    "MEXC/tardis_mexc-futures.jsonl": {},
+    "MEXC/tardis_mexc.jsonl": {},
+    "PHEMEX/cryptofeed_PHEMEX.ws.1.0.jsonl": dict.fromkeys(range(10), "older trades"),
+    "PHEMEX/tardis_phemex.jsonl": {},
     "BITGET/cryptomsgparser_bitget.jsonl": {0: OUTDATED, 1: OUTDATED, 2: REST, 3: OUTDATED},
     "BITGET/tardis_bitget-futures.jsonl": {},
     "BITGET/tardis_bitget.jsonl": {},
@@ -109,6 +116,9 @@ ANSWERS = (
 CONTROL = (
     "DERIBIT/nautilus/ws_error.json",
     "DERIBIT/nautilus/ws_subscribe_response.json",
+    "DYDX/nautilus/ws_block_height_subscribed.json",
+    "DYDX/nautilus/ws_error.json",
+    "DYDX/nautilus/ws_markets_subscribed.json",
     "BYBIT/nautilus/ws_subscription_ack.json",
     "BYBIT/nautilus/ws_subscription_failure.json",
     "COINBASE/nautilus/ws_heartbeats.json",

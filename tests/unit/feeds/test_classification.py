@@ -69,6 +69,19 @@ BITSTAMP:dotusd                      spot    DOT  USD   USD   linear
 CRYPTOCOM:BTC_USDT                   spot    BTC  USDT  USDT  linear
 CRYPTOCOM:BTCUSD-PERP                perp    BTC  USD   USD   linear
 CRYPTOCOM:BTCUSD-260327              future  BTC  USD   USD   linear
+MEXC:BTCUSDT                         spot    BTC  USDT  USDT  linear
+MEXC:BTC_USDT                        perp    BTC  USDT  USDT  linear
+MEXC:BTC_USD                         perp    BTC  USD   BTC   inverse
+PHEMEX:sBTCUSDT                      spot    BTC  USDT  USDT  linear
+PHEMEX:BTCUSDT                       perp    BTC  USDT  USDT  linear
+PHEMEX:BTCUSD                        perp    BTC  USD   BTC   inverse
+PHEMEX:cETHUSD                       perp    ETH  USD   ETH   inverse
+PHEMEX:uBTCUSD                       perp    BTC  USD   USD   linear
+PHEMEX:LINKUSD                       perp    LINK USD   USD   linear
+DYDX:BTC-USD                         perp    BTC  USD   USDC  linear
+DYDX:BUFFI,UNISWAP_V3,0X4C1B-USD     perp    BUFFI USD  USDC  linear
+ASTER:BTCUSDT                        perp    BTC  USDT  USDT  linear
+ASTER:ETHUSDC                        perp    ETH  USDC  USDC  linear
 """
 TABLE = [line.split() for line in MARKETS.split("\n") if line]
 NOTHING = [
@@ -95,6 +108,13 @@ NOTHING = [
     "BITFINEX:BTCF0:USD",
     "BITSTAMP:btc",
     "CRYPTOCOM:BTCUSD",
+    "MEXC:USDT",
+    "MEXC:BTC_",
+    "PHEMEX:sUSDT",
+    "PHEMEX:cETHUSDT",
+    "DYDX:BTC",
+    "DYDX:-USD",
+    "ASTER:USDT",
 ]
 
 
