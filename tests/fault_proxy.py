@@ -7,6 +7,7 @@ acknowledge and lose it, or take it and lose the acknowledgement.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import http.client
 import threading
@@ -159,8 +160,9 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        with contextlib.suppress(ConnectionError):  # the client waits no longer
+            self.end_headers()
+            self.wfile.write(body)
 
     def _break(self) -> None:
         self.close_connection = True

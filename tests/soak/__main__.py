@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -25,6 +26,7 @@ _NEEDS = {
 def main() -> int:
     """Seeds from ``--seed`` on, every schedule with each, until ``--seeds`` or ``--minutes`` are used up."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that every stage is left
     end = now_s() + 60 * options.minutes if options.minutes else None
     failed: list[Outcome] = []
     for seed in range(options.seed, options.seed + options.seeds):
