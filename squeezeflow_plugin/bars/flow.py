@@ -116,6 +116,21 @@ def class_flow(bars: Mapping[str, Bar], markets: Iterable[str]) -> tuple[float, 
     return buy, sell
 
 
+def liquidated(bars: Mapping[str, Bar], markets: Iterable[str]) -> tuple[float, float]:
+    """Forced buying and forced selling of one second in quote currency, added one by one in the given order.
+
+    >>> liquidated({"X:b": Bar("X:b", 0, 1.0, 1.0, 1.0, 1.0, 2.0, 0.5, 1, 1, 7.0, 0.0)}, ["X:a", "X:b"])
+    (7.0, 0.0)
+    """
+    buy = sell = 0.0
+    for market in markets:
+        bar = bars.get(market)
+        if bar is not None:
+            buy += bar.lbuy
+            sell += bar.lsell
+    return buy, sell
+
+
 def volume_cents(bar: Bar) -> int:
     """A bar's traded volume in whole hundredths of the quote currency, both sides; liquidations are none.
 

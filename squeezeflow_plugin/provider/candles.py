@@ -6,24 +6,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from squeezeflow_plugin.features.layout import (
-    CLOSE,
-    COVERAGE_P,
-    COVERAGE_S,
-    HIGH,
-    LOW,
-    OPEN,
-    PERP_BUY,
-    PERP_SELL,
-    SPOT_BUY,
-    SPOT_SELL,
-)
+from squeezeflow_plugin.features.layout import CLOSE, HIGH, LOW, OPEN
 from squeezeflow_plugin.provider.rows import ROW_NAMES
 
 MAX_CANDLES = 1000
 CANDLE_COLUMNS = ("date", "open", "high", "low", "close", "volume")
-FLOW_COLUMNS = ("spot_buy", "spot_sell", "perp_buy", "perp_sell", "coverage_spot", "coverage_perp")
-_VOLUME = ROW_NAMES.index("volume")
+SUMMED_COLUMNS = ("spot_buy", "spot_sell", "perp_buy", "perp_sell", "liquidated_buy", "liquidated_sell")
+FLOW_COLUMNS = (*SUMMED_COLUMNS, "coverage_spot", "coverage_perp")
+_AT = {name: ROW_NAMES.index(name) for name in ("volume", *FLOW_COLUMNS)}
 
 
 def candle_starts(first: int, stop: int, seconds: int, limit: int = MAX_CANDLES) -> npt.NDArray[np.int64]:
@@ -47,8 +37,8 @@ def candle_frame(
 
     ``values`` float64[len(ROW_NAMES), n] holds the rows from second ``first`` on, prices known in all of
     them. Columns: FreqTrade's six (``date`` the candle's start in UTC, ``volume`` of the reference market in
-    base units), then ``spot_buy spot_sell perp_buy perp_sell`` summed in quote currency and the mean
-    coverage of both classes. An empty frame has the columns and no row.
+    base units), then ``spot_buy spot_sell perp_buy perp_sell`` and the forced orders ``liquidated_buy
+    liquidated_sell`` summed in quote currency, and the mean coverage of both classes. An empty frame has the columns and no row.
     """
     starts = candle_starts(first, first + values.shape[1], seconds, limit)
     if len(starts) == 0:
@@ -58,18 +48,7 @@ def candle_frame(
     edges = starts - starts[0]
     lengths = np.diff(np.append(edges, held.shape[1]))
     last = edges + lengths - 1
-    sums = {
-        name: np.add.reduceat(held[row], edges)
-        for name, row in (
-            ("volume", _VOLUME),
-            ("spot_buy", SPOT_BUY),
-            ("spot_sell", SPOT_SELL),
-            ("perp_buy", PERP_BUY),
-            ("perp_sell", PERP_SELL),
-            ("coverage_spot", COVERAGE_S),
-            ("coverage_perp", COVERAGE_P),
-        )
-    }
+    sums = {name: np.add.reduceat(held[row], edges) for name, row in _AT.items()}
     return pd.DataFrame(
         {
             "date": pd.to_datetime(starts * 1000, unit="ms", utc=True),
@@ -78,7 +57,7 @@ def candle_frame(
             "low": np.minimum.reduceat(held[LOW], edges),
             "close": held[CLOSE, last],
             "volume": sums["volume"],
-            **{name: sums[name] for name in FLOW_COLUMNS[:4]},
-            **{name: sums[name] / lengths for name in FLOW_COLUMNS[4:]},
+            **{name: sums[name] for name in SUMMED_COLUMNS},
+            **{name: sums[name] / lengths for name in ("coverage_spot", "coverage_perp")},
         }
     )

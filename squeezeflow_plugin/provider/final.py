@@ -33,6 +33,7 @@ from squeezeflow_plugin.store.contract import BarColumns, BarView
 
 PIECE_HOURS = 4
 VOLUME = ROW_NAMES.index("volume")
+LIQUIDATED_BUY, LIQUIDATED_SELL = VOLUME + 1, VOLUME + 2
 _PRICES = (OPEN, HIGH, LOW, CLOSE)
 
 Rows = npt.NDArray[np.float64]
@@ -106,6 +107,8 @@ class _Reader:
                     places = columns.second[chosen] - start
                     values[buy, places] += columns.vbuy[chosen]
                     values[sell, places] += columns.vsell[chosen]
+                    values[LIQUIDATED_BUY, places] += columns.lbuy[chosen]
+                    values[LIQUIDATED_SELL, places] += columns.lsell[chosen]
 
     def _write_prices(self, values: Rows, columns: BarColumns, start: int) -> None:
         """Write the reference market's prices, and repeat the last close where it did not trade."""

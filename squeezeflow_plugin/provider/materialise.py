@@ -39,7 +39,7 @@ from squeezeflow_plugin.provider.spans import HOW_TO_FILL, shown_span
 from squeezeflow_plugin.store.contract import BarStore
 
 _LOG = logging.getLogger(__name__)
-FORMAT = 1  # raised whenever the files of the same rows change
+FORMAT = 2  # raised whenever the files of the same rows change
 KEPT_SETS = 4
 _UNUSED_NS = 6 * 3600 * NS_PER_SECOND
 _SETTLED_NS = 2 * NS_PER_SECOND

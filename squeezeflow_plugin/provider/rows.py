@@ -20,6 +20,7 @@ from squeezeflow_plugin.bars.flow import (
     HourlyVolumes,
     class_flow,
     coverage_share,
+    liquidated,
     volume_cents,
 )
 from squeezeflow_plugin.errors import EngineError
@@ -35,8 +36,9 @@ from squeezeflow_plugin.features.layout import (
 )
 from squeezeflow_plugin.market import Bar, ClosingRecord, Interval
 
-ROW_NAMES = (*INPUT_NAMES, "volume")
+ROW_NAMES = (*INPUT_NAMES, "volume", "liquidated_buy", "liquidated_sell")
 _VOLUME = ROW_NAMES.index("volume")
+_LIQUIDATED = slice(_VOLUME + 1, _VOLUME + 3)
 CLOSING_SLACK_S = 60
 """Bars are kept this much longer than the horizon, which the collector measures on its own clock."""
 
@@ -45,7 +47,8 @@ class AssetRows:
     """Contiguous seconds ``[first, stop)`` of one asset, the newest ``hold`` to ``2 * hold`` of them.
 
     A row holds ``ROW_NAMES`` in that order: the method's inputs (``oi_change`` is NaN, open interest is not
-    collected yet) and ``volume``, what the reference market traded in base units. A bar can be revised for
+    collected yet), ``volume``, what the reference market traded in base units, and the asset's forced
+    orders, ``liquidated_buy`` (shorts) and ``liquidated_sell`` (longs) in quote currency. A bar can be revised for
     ``horizon_s`` seconds; the bars of those seconds are kept one by one for it.
     """
 
@@ -199,6 +202,7 @@ class AssetRows:
         """Write a row's prices, flow and volume from its bars."""
         spot, perp = class_flow(bars, self.markets.spot), class_flow(bars, self.markets.perp)
         self._values[SPOT_BUY : PERP_SELL + 1, place] = (*spot, *perp)
+        self._values[_LIQUIDATED, place] = liquidated(bars, self.markets.all)
         bar = bars.get(self.markets.reference)
         if bar is not None and not math.isnan(bar.close):
             self._traded[place] = True

@@ -85,7 +85,8 @@ def _bars(row: list[float], share: float) -> list[Bar]:
         (PERP_A.market, perp_buy, perp_sell),
     )
     return [
-        Bar(market, second, open_, high, low, close, buy, sell, 2, 1, 0.0, 0.0) for market, buy, sell in parts
+        Bar(market, second, open_, high, low, close, buy, sell, 2, 1, buy / 64, sell / 256)
+        for market, buy, sell in parts
     ]
 
 

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from squeezeflow_plugin.provider.candles import CANDLE_COLUMNS, FLOW_COLUMNS, candle_frame, candle_starts
+from squeezeflow_plugin.provider.candles import (
+    CANDLE_COLUMNS,
+    FLOW_COLUMNS,
+    SUMMED_COLUMNS,
+    candle_frame,
+    candle_starts,
+)
 from squeezeflow_plugin.provider.rows import ROW_NAMES
 
 
@@ -33,9 +39,9 @@ def test_each_candle_is_what_its_seconds_say(first: int, size: int, seconds: int
         assert candle["low"] == own[at["low"]].min()
         assert candle["close"] == own[at["close"], -1]
         assert candle["volume"] == pytest.approx(own[at["volume"]].sum())
-        for name in FLOW_COLUMNS[:4]:
+        for name in SUMMED_COLUMNS:
             assert candle[name] == pytest.approx(own[at[name]].sum())
-        for name in FLOW_COLUMNS[4:]:
+        for name in ("coverage_spot", "coverage_perp"):
             assert candle[name] == pytest.approx(own[at[name]].mean())
 
 
