@@ -105,7 +105,7 @@ def kill_influx(stage: Stage, rng: random.Random) -> None:
     """kill -9 of influxd, and its restart."""
     assert stage.influx is not None
     stage.influx.kill()
-    _last(stage, rng.uniform(1, 10))
+    _last(stage, rng.uniform(1, 5))
     stage.influx.start()
 
 
