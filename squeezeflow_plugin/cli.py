@@ -15,6 +15,7 @@ from typing import Any
 
 from squeezeflow_plugin import __version__
 from squeezeflow_plugin.backtest.options import add_options
+from squeezeflow_plugin.backtest.sweep_options import add_sweep_options
 from squeezeflow_plugin.errors import SqueezeFlowError
 
 Command = Callable[[argparse.Namespace], int]
@@ -209,10 +210,20 @@ def _backtest(args: argparse.Namespace) -> int:
     return run_backtest(options_of(args), sys.stdout)
 
 
+def _sweep(args: argparse.Namespace) -> int:
+    from squeezeflow_plugin.backtest.sweep import run_sweep
+    from squeezeflow_plugin.backtest.sweep_options import sweep_options_of
+
+    return run_sweep(sweep_options_of(args), sys.stdout)
+
+
 def _add_backtest(commands: Any) -> None:
     backtest = commands.add_parser("backtest", help="FreqTrade's Backtesting stepped through every second")
     add_options(backtest)
     backtest.set_defaults(command=_backtest)
+    sweep = commands.add_parser("sweep", help="many backtests side by side: one table")
+    add_sweep_options(sweep)
+    sweep.set_defaults(command=_sweep)
 
 
 def _import(args: argparse.Namespace) -> int:
