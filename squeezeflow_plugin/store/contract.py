@@ -83,6 +83,9 @@ class BarStore(BarView, Protocol):
     def append(self, records: Iterable[ClosingRecord]) -> None:
         """Keep the records, all or none; durable on return.
 
+        A server without transactions (InfluxDB) may hold some of them, each whole, when the call fails for
+        want of the server; the same call again completes it.
+
         The same record again is a no-op; a different one for a stored (collector, second)
         raises StoreConflictError and changes nothing.
         """
