@@ -44,7 +44,7 @@ def time_chart(title: str, lines: Sequence[Line], marks: Sequence[Mark] = (), he
     drawn = [line for line in lines if len(line.time) and not np.isnan(line.value).all()]
     if not drawn:
         return _note(title)
-    ends = [end(line.value) for line in drawn for end in (np.nanmin, np.nanmax)]
+    ends = [float(end(line.value)) for line in drawn for end in (np.nanmin, np.nanmax)]
     ends += [0.0 for line in drawn if line.filled]  # the area lies between the line and zero
     low, high = float(min(ends)), float(max(ends))
     start, stop = min(line.time[0] for line in drawn), max(line.time[-1] for line in drawn)

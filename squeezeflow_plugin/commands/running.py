@@ -1,0 +1,132 @@
+"""Running it, and looking at what runs: up, collect, simulate, check, monitor."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from squeezeflow_plugin.commands.arguments import Commands, positive
+
+
+def _up(args: argparse.Namespace) -> int:
+    from squeezeflow_plugin.settings import load
+    from squeezeflow_plugin.up.app import UpOptions, run_up
+
+    options = UpOptions(
+        live=args.live,
+        seconds=args.seconds,
+        as_json=args.json,
+        replay=args.replay,
+        seed=args.seed,
+        api_port=args.api_port,
+        userdir=args.userdir,
+    )
+    return run_up(options, load())
+
+
+def _collect(_args: argparse.Namespace) -> int:
+    from squeezeflow_plugin.collector.app import run_collector
+    from squeezeflow_plugin.settings import load
+
+    return run_collector(load())
+
+
+def _simulate(args: argparse.Namespace) -> int:
+    from squeezeflow_plugin.settings import load
+    from squeezeflow_plugin.simulator.run import SimulatorOptions, run_simulator
+
+    settings = load()
+    options = SimulatorOptions(
+        seed=args.seed,
+        assets=tuple(args.assets.split(",")) if args.assets else settings.assets,
+        port=args.port,
+        store=settings.store_path if args.store is None and args.hours is not None else args.store,
+        state_file=args.state_file,
+        replay=args.replay,
+        hours=args.hours,
+        truth=args.truth,
+        log_level=settings.log_level,
+    )
+    return run_simulator(options)
+
+
+def _check(args: argparse.Namespace) -> int:
+    from squeezeflow_plugin.checks.findings import exit_status
+    from squeezeflow_plugin.checks.system import check_system
+    from squeezeflow_plugin.clock import SystemClock
+    from squeezeflow_plugin.settings import load
+
+    findings = []
+    for finding in check_system(load(), SystemClock(), args.seconds):
+        sys.stdout.write(f"{finding}\n")
+        sys.stdout.flush()
+        findings.append(finding)
+    return exit_status(findings)
+
+
+def _monitor(args: argparse.Namespace) -> int:
+    from squeezeflow_plugin.checks.findings import exit_status
+    from squeezeflow_plugin.checks.performance import measure
+    from squeezeflow_plugin.clock import SystemClock
+    from squeezeflow_plugin.settings import load
+
+    settings, clock = load(), SystemClock()
+    while True:
+        report = measure(settings, clock, args.seconds)
+        sys.stdout.write("".join(f"{line}\n" for line in (*report.lines, *report.findings, "")))
+        sys.stdout.flush()
+        if not args.watch:
+            return exit_status(report.findings)
+
+
+def add_to(commands: Commands) -> None:
+    """Add the sub-commands."""
+    up = commands.add_parser(
+        "up", help="simulated exchanges (or real ones), collector and freqtrade trade in dry-run"
+    )
+    up.add_argument("--live", action="store_true", help="the real exchanges instead of the simulated ones")
+    up.add_argument("--seconds", type=positive, help="stop this many seconds after readiness")
+    up.add_argument("--json", action="store_true", help="end with a one-line JSON summary")
+    up.add_argument(
+        "--replay", type=Path, metavar="FILE", help="recorded trades (Parquet) instead of generated ones"
+    )
+    up.add_argument("--seed", type=int, default=1, help="seed of the simulated market (default 1)")
+    up.add_argument(
+        "--api-port", type=int, default=8080, help="port of FreqTrade's API server; 0 takes a free one"
+    )
+    up.add_argument("--userdir", type=Path, default=Path("user_data"), help="FreqTrade's user_data folder")
+    up.set_defaults(command=_up)
+
+    collect = commands.add_parser("collect", help="the collector alone, as SQUEEZEFLOW_* variables say")
+    collect.set_defaults(command=_collect)
+
+    simulate = commands.add_parser("simulate", help="the simulated exchanges alone, or history written ahead")
+    simulate.add_argument("--port", type=int, default=0, help="port to serve on; 0 takes a free one")
+    simulate.add_argument("--seed", type=int, default=1, help="seed of the market (default 1)")
+    simulate.add_argument("--assets", metavar="A,B,...", help="base assets (default: those of the settings)")
+    simulate.add_argument(
+        "--store", type=Path, help="store that receives 2.5 hours of history before serving"
+    )
+    simulate.add_argument("--state-file", type=Path, help="receives port and endpoints (JSON) once it serves")
+    simulate.add_argument(
+        "--replay", type=Path, metavar="FILE", help="recorded trades (Parquet) served as live"
+    )
+    simulate.add_argument(
+        "--hours",
+        type=float,
+        help="write this much history up to now into the store (the settings' own), and end",
+    )
+    simulate.add_argument(
+        "--truth", type=Path, metavar="FILE", help="receives every trade sent, one JSON a line"
+    )
+    simulate.set_defaults(command=_simulate)
+
+    check = commands.add_parser("check", help="is the running system whole, part by part; status 1 where not")
+    check.add_argument("--seconds", type=positive, default=5, help="how long the 1 s flow is watched")
+    check.set_defaults(command=_check)
+
+    monitor = commands.add_parser("monitor", help="freshness, rates, latency and use of the running system")
+    monitor.add_argument("--seconds", type=positive, default=10, help="how long is measured")
+    monitor.add_argument("--watch", action="store_true", help="measure again until Ctrl-C")
+    monitor.set_defaults(command=_monitor)
