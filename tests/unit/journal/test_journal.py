@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import resource
@@ -137,19 +138,24 @@ def test_a_stranger_among_the_segments_is_named(tmp_path: Path) -> None:
     TradeJournal(tmp_path).close()
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def small_files() -> Iterator[None]:
-    """No file of this process may grow beyond 1,000 bytes: how a full disk looks, without filling one."""
+    """No file of this process may grow beyond 1,000 bytes: how a full disk looks, without filling one.
+
+    Never around a whole test: pytest's own report may go to a file.
+    """
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_a_full_disk_is_said_and_leaves_no_half_batch(tmp_path: Path, small_files: None) -> None:
-    with TradeJournal(tmp_path) as journal:
+def test_a_full_disk_is_said_and_leaves_no_half_batch(tmp_path: Path) -> None:
+    with small_files(), TradeJournal(tmp_path) as journal:
         kept = 0
         while journal._size + 300 < 1000:
             journal.append(batch(kept))
