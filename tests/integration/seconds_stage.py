@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -93,16 +93,33 @@ class Stage:
         return configuration(self.options)
 
     def run(self, asked: Asked, rules: Rules) -> SecondsBacktesting:
-        """The stepper over the asked seconds."""
-        config = self.config()
-        run = prepare(config, load(config["squeezeflow"], {}), self.store, asked, rules)
-        with contextlib.redirect_stdout(io.StringIO()):
-            run.start()
-        return run
+        """The stepper over the asked seconds, run."""
+        return started(stepper_of(self, asked, rules))
+
+
+Run = TypeVar("Run", bound=Backtesting)
+
+
+def started(run: Run) -> Run:
+    """The run, run without its tables."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        run.start()
+    return run
+
+
+def stepper_of(stage: Stage, asked: Asked, rules: Rules) -> SecondsBacktesting:
+    """The stepper over the asked seconds, ready to start."""
+    config = stage.config()
+    return prepare(config, load(config["squeezeflow"], {}), stage.store, asked, rules)
 
 
 def set_stage(
-    folder: Path, store: Path, assets: tuple[str, ...], futures: bool, more: Mapping[str, Any]
+    folder: Path,
+    store: Path,
+    assets: tuple[str, ...],
+    futures: bool,
+    more: Mapping[str, Any],
+    params: Mapping[str, float] = OFTEN,
 ) -> Stage:
     """A user folder with the shipped strategy and configuration, and ``more`` over it."""
     userdir = folder / "user_data"
@@ -118,7 +135,7 @@ def set_stage(
             "pair_whitelist": [f"{asset}/USDT" + (":USDT" if futures else "") for asset in assets],
             "ccxt_config": {"urls": {"api": dict.fromkeys(("public", "fapiPublic"), "http://127.0.0.1:9")}},
         },
-        "squeezeflow": {"data_dir": str(store.parent), "params": dict(OFTEN)},
+        "squeezeflow": {"data_dir": str(store.parent), "params": dict(params)},
         **more,
     }
     (folder / "overlay.json").write_text(json.dumps(overlay))
@@ -149,11 +166,16 @@ class ReferenceStrategy(SqueezeFlowStrategy):
     """Acts on plans: through frames and callbacks of FreqTrade's, none of ours but stake and leverage."""
 
     plans: ClassVar[dict[str, Plan]] = {}
+    flows: ClassVar[dict[str, Flow]] = {}
     startup_candle_count = 0
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self._settings = Settings()
+
+    def seconds(self, pair: str, start: int, stop: int) -> Flow:
+        first = int(self.flows[pair].time[0])
+        return self.flows[pair].part(max(start - first, 0), stop - first)
 
     def populate_indicators(self, dataframe: pd.DataFrame, metadata: dict[str, Any]) -> pd.DataFrame:  # noqa: ARG002 - FreqTrade's signature
         return dataframe
@@ -209,16 +231,17 @@ class StockBacktesting(Backtesting):  # type: ignore[misc]  # FreqTrade ships no
 def stock_of(stage: Stage, run: SecondsBacktesting) -> StockBacktesting:
     """The reference over the same seconds as ``run``, ready to start."""
     config = stage.config()
-    params = load(config["squeezeflow"], {}).params
+    params = Params.from_mapping(load(config["squeezeflow"], {}).method)
     window, rate = run.source.window, None
     if run.trading_mode.value == "futures":
         rate = run.funding_rate
     datadir = stage.userdir / "data" / f"stock-{config['trading_mode']}"
-    ReferenceStrategy.plans = {}
+    ReferenceStrategy.plans, ReferenceStrategy.flows = {}, {}
     for pair, markets in run.source.markets.items():
         flow = _write_pair(stage, datadir, pair, markets, (window.read_from, window.stop), rate)
+        ReferenceStrategy.flows[pair] = flow
         lag_s = 1 + run.rules.delay_s
-        ReferenceStrategy.plans[pair] = plan_of(flow, Params.from_mapping(params), window.start, lag_s)
+        ReferenceStrategy.plans[pair] = plan_of(flow, params, window.start, lag_s)
     config["strategy"] = "Reference"
     config["datadir"] = datadir
     config["timerange"] = f"{window.start}-{window.stop - 1}"
@@ -245,10 +268,7 @@ def _write_pair(
 
 def run_stock(stage: Stage, run: SecondsBacktesting) -> StockBacktesting:
     """The reference over the same seconds as ``run``, run."""
-    stock = stock_of(stage, run)
-    with contextlib.redirect_stdout(io.StringIO()):
-        stock.start()
-    return stock
+    return started(stock_of(stage, run))
 
 
 def trades_of(run: Backtesting) -> list[tuple[Any, ...]]:
