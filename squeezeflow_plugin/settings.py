@@ -90,6 +90,10 @@ class Settings:
     """How long after a close's deadline the bot waits for its record before it vetoes entries."""
     max_leverage: float = 5.0
     """Upper bound of the leverage by tier."""
+    stop_atr: float = 10.0
+    """Emergency stop in multiples of the entry's 5m ATR, never looser than FreqTrade's; 0: that one only."""
+    rsi_limit: float = 0.0
+    """Longs are refused above this 5m RSI, shorts below its mirror image; 0: no filter."""
     refuse_fragile: bool = True
     """Whether an entry that one venue alone makes (of a class with three or more) is refused."""
     params: Mapping[str, Any] = field(default_factory=lambda: types.MappingProxyType({}))
@@ -170,6 +174,13 @@ class Settings:
             self.decision_timeout_ms,
         )
         _check(1 <= self.max_leverage <= 125, "max_leverage", "in 1..125", self.max_leverage)
+        _check(0 <= self.stop_atr <= 1000, "stop_atr", "in 0..1000", self.stop_atr)
+        _check(
+            self.rsi_limit == 0 or 50 <= self.rsi_limit <= 100,
+            "rsi_limit",
+            "0 or in 50..100",
+            self.rsi_limit,
+        )
         _check(self.bus in BUSES, "bus", f"one of {', '.join(BUSES)}", self.bus)
         for name in ("api_port", "health_port", "redis_port"):
             _check(0 <= getattr(self, name) <= 65_535, name, "in 0..65535", getattr(self, name))

@@ -41,9 +41,14 @@ def watches_every_second(strategy: IStrategy) -> bool:
 
 def watches_every_trade_second(strategy: IStrategy) -> bool:
     """Whether an open trade must be looked at each second: its rows cannot be judged ahead."""
-    switches = ("trailing_stop", "use_custom_stoploss", "use_custom_roi", "position_adjustment_enable")
-    return any(getattr(strategy, name) for name in switches) or any(
-        _is_users(strategy, name) for name in _JUDGING
+    switches = ("trailing_stop", "use_custom_roi", "position_adjustment_enable")
+    moving = strategy.use_custom_stoploss and _is_users(
+        strategy, "custom_stoploss"
+    )  # ours moves at fills only
+    return (
+        moving
+        or any(getattr(strategy, name) for name in switches)
+        or any(_is_users(strategy, name) for name in _JUDGING)
     )
 
 

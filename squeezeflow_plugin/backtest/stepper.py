@@ -43,6 +43,7 @@ from squeezeflow_plugin.backtest.window import Window
 from squeezeflow_plugin.bars.flow import AssetMarkets
 from squeezeflow_plugin.errors import SettingsError
 from squeezeflow_plugin.features.flow import Flow
+from squeezeflow_plugin.features.layout import INPUT_NAMES
 from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.phases.tags import EnterTag, parse_tag
 from squeezeflow_plugin.provider.datadir import FUNDING_S
@@ -111,6 +112,7 @@ class SecondsBacktesting(Backtesting):  # type: ignore[misc]  # FreqTrade ships 
         self.noise: dict[str, NoiseCount] = {}
         self.series: dict[str, Series] = {}
         self.counts = Progress()
+        self._recent: dict[str, tuple[Flow, ...]] = {}
         self._judge = StoredJudge(source.settings, source.markets)
         self._rows: dict[str, PairRows] = {}
         self._now = self._captured = source.window.start
@@ -210,6 +212,7 @@ class SecondsBacktesting(Backtesting):  # type: ignore[misc]  # FreqTrade ships 
         for pair, asset in chunk.assets.items():
             signals = self.decisions[pair].decide(asset.flow)
             self._rows[pair].load(asset.flow, signals)
+            self._recent[pair] = (*self._recent.get(pair, ())[-1:], asset.flow)
             self.series[pair].add(asset)
             self._note_marks(pair, asset.flow)
             if pair in self.noise:
@@ -299,6 +302,13 @@ class SecondsBacktesting(Backtesting):  # type: ignore[misc]  # FreqTrade ships 
         if signal is None or (signal.event.tag, signal.event.direction) != (tag, direction):
             return "no such entry is open"
         return self._judge.refusal(pair, tag.second, direction)
+
+    def seconds(self, pair: str, start: int, stop: int) -> Flow:
+        """As the strategy's ``Decider``: the rows of ``[start, stop)`` in this chunk and the one before."""
+        flows = self._recent[pair]
+        parts = [flow.part(*np.searchsorted(flow.time, (start, stop))) for flow in flows if len(flow)]
+        names = ("time", *INPUT_NAMES)
+        return Flow(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     def exit_name(self, pair: str, trade_id: int) -> str | None:
         """As the strategy's ``Decider``: the exit that acts by now on an open trade."""

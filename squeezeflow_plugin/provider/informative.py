@@ -28,21 +28,22 @@ PERIOD = 14
 INDICATOR_CANDLES = PERIOD + 1  # a change or a true range needs the close before
 CVD_CANDLES = 12
 VWMA_CANDLES = 12
-SHOWN_INFORMATIVE = ("atr", "rsi", "vwma", "cvd_spot", "cvd_perp")
-"""The columns that are shown beside the bot's own candles, each with its timeframe behind its name."""
+SHOWN_INFORMATIVE: Mapping[str, tuple[str, ...]] = {
+    "5m": ("atr", "rsi", "vwma", "cvd_spot", "cvd_perp"),
+    **dict.fromkeys(("15m", "30m", "1h"), ("imbalance_spot", "imbalance_perp")),
+}
+"""The columns shown beside the bot's own candles, by timeframe: those that the warm-up rows suffice for."""
 MEMORY_S = (INDICATOR_CANDLES + 1) * TIMEFRAMES["5m"]
 """Rows in which the last five-minute candle's ATR and RSI are known, wherever they begin."""
 
 FloatArray = npt.NDArray[np.float64]
 
 
-def informative_frame(
-    values: FloatArray, first: int, seconds: int, limit: int = MAX_CANDLES
-) -> pd.DataFrame:
+def informative_frame(values: FloatArray, first: int, seconds: int, limit: int = MAX_CANDLES) -> pd.DataFrame:
     """The complete candles of ``seconds`` in rows of ``AssetRows`` from second ``first`` on, oldest first.
 
     The columns of ``candle_frame``, and for ``spot`` and ``perp``: ``delta_``, buy minus sell in quote
-    currency; ``cvd_``, its sum over the last ``CVD_CANDLES`` candles; ``imbalance_``, delta over volume, -1..1.
+    currency; ``cvd_``, its sum over ``CVD_CANDLES`` candles; ``imbalance_``, delta over volume, -1..1.
     ``atr`` and ``rsi`` over ``PERIOD`` candles and ``vwma`` over ``VWMA_CANDLES`` are of the reference
     market. ``oi_change`` is the last one known at the candle's end. NaN: too few candles yet, a candle
     without volume, or open interest that nobody publishes.
@@ -59,13 +60,14 @@ def informative_frame(
         added[f"imbalance_{kind}"] = (buy - sell) / (buy + sell).where(buy + sell > 0)
     high, low, close = (frame[name].to_numpy() for name in ("high", "low", "close"))
     closes = (ends[ends <= stop] - 1 - first).to_numpy()
-    return frame.assign(
+    made: pd.DataFrame = frame.assign(
         **added,
-        atr=_alone(lambda *last: talib.ATR(*last, timeperiod=PERIOD), high, low, close),
+        atr=_alone(lambda *last: talib.ATR(last[0], last[1], last[2], timeperiod=PERIOD), high, low, close),
         rsi=_alone(lambda last: talib.RSI(last, timeperiod=PERIOD), close),
-        vwma=vwma(frame, VWMA_CANDLES),
+        vwma=_rounded(vwma(frame, VWMA_CANDLES).to_numpy(dtype=np.float64)),
         oi_change=values[ROW_NAMES.index("oi_change"), closes],
     )
+    return made
 
 
 def _sums(values: FloatArray, rows: int) -> FloatArray:
@@ -77,22 +79,30 @@ def _sums(values: FloatArray, rows: int) -> FloatArray:
 
 
 def _alone(indicator: Callable[..., FloatArray], *columns: FloatArray) -> FloatArray:
-    """The indicator's newest value over each ``INDICATOR_CANDLES`` candles alone; NaN where there are fewer."""
+    """The indicator's last value over ``INDICATOR_CANDLES`` candles alone; NaN where there are fewer."""
     out = np.full(len(columns[0]), math.nan)
     for stop in range(INDICATOR_CANDLES, len(out) + 1):
         out[stop - 1] = indicator(*(column[stop - INDICATOR_CANDLES : stop] for column in columns))[-1]
     return out
 
 
-def aligned(frame: pd.DataFrame, seconds: int, known: npt.NDArray[np.int64]) -> dict[str, FloatArray]:
+def _rounded(values: FloatArray, digits: int = 10) -> FloatArray:
+    """Rounded to so many digits: the last bits of pandas' running sums tell where the frame began."""
+    size = np.floor(np.log10(np.abs(values), where=values != 0, out=np.zeros_like(values)))
+    scale = 10.0 ** (digits - 1 - size)
+    rounded: FloatArray = np.rint(values * scale) / scale
+    return rounded
+
+
+def aligned(frame: pd.DataFrame, timeframe: str, known: npt.NDArray[np.int64]) -> dict[str, FloatArray]:
     """The shown columns of the newest candle that is complete at each row: float64[n] by name, NaN for none.
 
     ``known`` int64[n] is the first second that the row does not know, its candle's end or now.
     """
-    ends = frame["date"].dt.as_unit("s").astype("int64").to_numpy() + seconds
+    ends = frame["date"].dt.as_unit("s").astype("int64").to_numpy() + TIMEFRAMES[timeframe]
     places = np.searchsorted(ends, known, side="right") - 1
     out = {}
-    for name in SHOWN_INFORMATIVE:
+    for name in SHOWN_INFORMATIVE[timeframe]:
         column = np.append(frame[name].to_numpy(dtype=np.float64), math.nan)
         out[name] = column[places]  # place -1, none yet, is the NaN at the end
     return out

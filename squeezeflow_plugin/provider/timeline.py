@@ -24,6 +24,7 @@ from squeezeflow_plugin.phases.layout import COLUMN_NAMES
 from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.provider.candles import MAX_CANDLES, candle_frame
 from squeezeflow_plugin.provider.closings import ClosedSecond
+from squeezeflow_plugin.provider.informative import informative_frame
 from squeezeflow_plugin.provider.rows import CLOSING_SLACK_S, AssetRows
 
 CANDLE_S = 60
@@ -63,6 +64,7 @@ class AssetTimeline:
         self._awaited: dict[int, tuple[int, int]] = {}
         self._watches: dict[int, _Watch] = {}
         self._at_close: dict[int, FloatArray] = {}
+        self._informative: dict[int, tuple[int, pd.DataFrame]] = {}
         self.exits: dict[int, Exit] = {}
         """The first exit of each watched trade that has one, by the key given to ``watch``."""
 
@@ -151,6 +153,16 @@ class AssetTimeline:
             first = max(first, self.rows.stop - MAX_CANDLES)
         return candle_frame(self.rows.values(first, self.rows.stop), first, seconds)
 
+    def informative(self, seconds: int) -> pd.DataFrame:
+        """Complete candles with indicators; made again where one more is complete or a row was revised."""
+        complete = self.rows.stop // seconds
+        if self._informative.get(seconds, (0, None))[0] != complete:
+            first = self.rows.first_priced
+            first = self.rows.stop if first is None else first
+            made = informative_frame(self.rows.values(first, self.rows.stop), first, seconds)
+            self._informative[seconds] = (complete, made)
+        return self._informative[seconds][1]
+
     def decisions_at_close(self, starts: Iterable[int]) -> FloatArray:
         """The last decision within each one-minute candle: float64[len(COLUMN_NAMES), n], NaN for none."""
         nothing = np.full(len(COLUMN_NAMES), np.nan)
@@ -165,6 +177,7 @@ class AssetTimeline:
         changed = self.rows.apply(closed.records)
         if changed:
             self._engine = None
+            self._informative.clear()
         for watch in self._watches.values():
             watch.settle(self.rows)
             if changed:

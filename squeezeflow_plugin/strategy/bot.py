@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -19,7 +20,6 @@ from freqtrade.enums import TradingMode
 from freqtrade.exceptions import OperationalException
 from freqtrade.exchange import timeframe_to_seconds
 from freqtrade.persistence import Order, Trade
-from freqtrade.strategy import IStrategy
 
 from squeezeflow_plugin import __version__
 from squeezeflow_plugin.clock import Clock, SystemClock
@@ -38,6 +38,7 @@ from squeezeflow_plugin.settings import Settings, load
 from squeezeflow_plugin.store.decisions import DecisionLog
 from squeezeflow_plugin.store.registry import open_store
 from squeezeflow_plugin.strategy.columns import LOGGED, PLOT_CONFIG, decision_columns
+from squeezeflow_plugin.strategy.informed import FrameOf, InformedStrategy, informative_columns
 from squeezeflow_plugin.strategy.loader import bring_data, needs_data
 from squeezeflow_plugin.strategy.offline import Offer, Offline, startup_candles
 from squeezeflow_plugin.strategy.session import Fill, OpenTrade, Session, wait_for_store
@@ -56,8 +57,12 @@ class Decider(Protocol):
         """The exit that is decided for an open trade by now, None where none is."""
         ...
 
+    def seconds(self, pair: str, start: int, stop: int) -> Flow:
+        """The pair's rows of ``[start, stop)`` that are known by now."""
+        ...
 
-class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships no types
+
+class SqueezeFlowStrategy(InformedStrategy):
     """Trades the score of one-second spot and perpetual flow; ``user_data/strategies`` subclasses it."""
 
     INTERFACE_VERSION = 3
@@ -84,7 +89,6 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
         self._session: Session | None = None
         self._decider: Decider | None = None
         self._offline: Offline | None = None
-        self._settings: Settings | None = None
         timeframe = config.get("timeframe") or self.timeframe
         if needs_data(config, timeframe):
             self._go_offline(config, timeframe)
@@ -152,18 +156,27 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
             self._session.advance(self._open_trades())
 
     def populate_indicators(self, dataframe: pd.DataFrame, metadata: dict[str, Any]) -> pd.DataFrame:
-        """Scores and phases beside the candles: as last decided within each, the forming one as of now."""
+        """Scores and phases beside the candles: as last decided within each, the forming one as of now.
+
+        Informative columns are those of the newest candle of theirs that was complete by then.
+        """
         session, pair = self._session, metadata["pair"]
-        starts = dataframe["date"].dt.as_unit("s").astype("int64").tolist()
+        starts = dataframe["date"].dt.as_unit("s").astype("int64").to_numpy()
+        candle_s = timeframe_to_seconds(self.timeframe)
         decided = np.full((len(COLUMN_NAMES), len(dataframe)), np.nan)
+        known, armed = starts + candle_s, {}
+        frame_of: FrameOf | None = None
         if self._offline is not None:
-            scored = self._offline.score(pair, starts, timeframe_to_seconds(self.timeframe))
-            if scored is None:
-                return dataframe.assign(**decision_columns(decided), armed=0)
-            return dataframe.assign(**decision_columns(scored.at_close), armed=scored.armed)
-        if session is not None and pair in session.pairs:
-            decided = session.desk.timelines[pair].decisions_at_close(starts)
-        return dataframe.assign(**decision_columns(decided))
+            scored = self._offline.score(pair, starts.tolist(), candle_s)
+            armed = {"armed": 0 if scored is None else scored.armed}
+            if scored is not None:
+                decided, frame_of = scored.at_close, partial(self._offline.informative, pair)
+        elif session is not None and pair in session.pairs:
+            timeline = session.desk.timelines[pair]
+            decided, frame_of = timeline.decisions_at_close(starts.tolist()), timeline.informative
+            known = np.minimum(known, timeline.next_second)
+        columns = decision_columns(decided) | informative_columns(frame_of, known)
+        return dataframe.assign(**columns, **armed)
 
     def populate_entry_trend(self, dataframe: pd.DataFrame, metadata: dict[str, Any]) -> pd.DataFrame:
         """The entry that is open now, on the forming candle: the only row FreqTrade looks at."""
@@ -186,12 +199,9 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
         """
         if self._offline is not None:
             return self._offline.flow(pair, start, stop)
-        if self._session is None:
+        if self._decider is None:
             raise KeyError(pair)
-        rows = self._session.desk.timelines[pair].rows
-        first = rows.stop if rows.first_priced is None else rows.first_priced
-        begin = min(max(start, first), rows.stop)
-        return rows.flow(begin, max(min(stop, rows.stop), begin))
+        return self._decider.seconds(pair, start, stop)
 
     def populate_exit_trend(self, dataframe: pd.DataFrame, metadata: dict[str, Any]) -> pd.DataFrame:  # noqa: ARG002 - FreqTrade's signature
         """No exit is a candle's: ``custom_exit`` judges each trade by its own baseline."""
@@ -302,6 +312,7 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
         if offer is None or offer.direction != (-1 if side == "short" else 1) or _traded(pair, offer.tag):
             return False
         reason = self._offline.refusal(pair, offer)
+        reason = reason or self.filter_reason(pair, str(offer.tag), offer.direction)
         if reason:
             log.warning("%s: the entry %s is refused: %s", pair, offer.tag, reason)
         return not reason
@@ -321,7 +332,8 @@ class SqueezeFlowStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships n
             return "it is no entry of this strategy's"
         if _traded(pair, tag):
             return "the event was traded before"
-        return self._decider.confirm(pair, tag, -1 if side == "short" else 1)
+        direction = -1 if side == "short" else 1
+        return self._decider.confirm(pair, tag, direction) or self.filter_reason(pair, entry_tag, direction)
 
     def _traded_pairs(self, limit: int) -> list[str]:
         """The first ``limit`` pairs of the whitelist, and those of open trades: their exits are judged."""

@@ -71,7 +71,7 @@ def decision_columns(values: FloatArray) -> dict[str, Any]:
 
 
 PLOT_CONFIG: dict[str, Any] = {
-    "main_plot": {},
+    "main_plot": {"vwma_5m": {"color": "#c28f2c"}},
     "subplots": {
         "score": {
             "score": {"color": "#2a6fdb"},
@@ -83,5 +83,7 @@ PLOT_CONFIG: dict[str, Any] = {
         "context": {"context": {"color": "#2a6fdb"}, "setup": {"color": "#b0413e", "type": "bar"}},
         "flow 15m": {"z_spot_15m": {"color": "#3c8d5a"}, "z_perp_15m": {"color": "#b0413e"}},
         "retrace": {"retrace": {"color": "#8a8a8a"}},
+        "CVD 5m": {"cvd_spot_5m": {"color": "#3c8d5a"}, "cvd_perp_5m": {"color": "#b0413e"}},
+        "RSI 5m": {"rsi_5m": {"color": "#2a6fdb"}},
     },
 }

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from freqtrade.exchange import timeframe_to_seconds
 
 from squeezeflow_plugin.features.flow import Flow
@@ -32,6 +33,7 @@ from squeezeflow_plugin.phases.layout import COLUMN_NAMES, SETUP
 from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.phases.tags import EnterTag
 from squeezeflow_plugin.provider.decisions import AssetDecisions
+from squeezeflow_plugin.provider.informative import informative_frame
 from squeezeflow_plugin.provider.judging import StoredJudge
 from squeezeflow_plugin.provider.materialise import DataSet
 
@@ -104,6 +106,14 @@ class Offline:
         """The pair's seconds ``[start, stop)``, those that its newest frame covers and no others."""
         seen = self._scored[pair]
         return self._data.flow(pair, max(start, seen.first), min(stop, seen.stop))
+
+    def informative(self, pair: str, seconds: int) -> pd.DataFrame:
+        """Complete candles with indicators of the seconds that the pair's newest frame covers."""
+        seen, manifest = self._scored[pair], self._data.manifest
+        first = max(seen.first, manifest.start, manifest.pairs[pair].first_priced)
+        stop = max(min(seen.stop, manifest.stop), first)
+        values = self._data.rows(pair)[:, first - manifest.start : stop - manifest.start]
+        return informative_frame(values, first, seconds, limit=len(seen.armed) + 1)
 
     def offer(self, pair: str, second: int) -> Offer | None:
         """The entry that may be filled at the open of ``second``, None where there is none."""

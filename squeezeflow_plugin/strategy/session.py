@@ -29,6 +29,7 @@ from squeezeflow_plugin.errors import (
     StoreMissingError,
     StoreUnavailableError,
 )
+from squeezeflow_plugin.features.flow import Flow
 from squeezeflow_plugin.market import NS_PER_SECOND
 from squeezeflow_plugin.phases.decision import Decision
 from squeezeflow_plugin.phases.exits import Exit
@@ -230,6 +231,13 @@ class Session:
             return reason or "no such entry is open"
         self._confirmed[pair, tag.second] = entry.second
         return ""
+
+    def seconds(self, pair: str, start: int, stop: int) -> Flow:
+        """The pair's rows of ``[start, stop)`` that are held; KeyError for a pair that is not scored."""
+        rows = self.desk.timelines[pair].rows
+        first = rows.stop if rows.first_priced is None else rows.first_priced
+        begin = min(max(start, first), rows.stop)
+        return rows.flow(begin, max(min(stop, rows.stop), begin))
 
     def exit_name(self, pair: str, trade_id: int) -> str | None:
         """The exit of an open trade, from the second it first held until the trade is closed."""

@@ -84,22 +84,24 @@ def test_a_cut_after_any_second_changes_no_candle(values: Rows) -> None:
 
 
 def test_a_later_start_changes_nothing_once_the_memory_is_full(values: Rows) -> None:
-    whole, part = informative_frame(values, START, 300), informative_frame(values[:, 5_000:], START + 5_000, 300)
+    whole, part = (
+        informative_frame(values, START, 300),
+        informative_frame(values[:, 5_000:], START + 5_000, 300),
+    )
     joined = part.merge(whole, on="date", suffixes=("", "_whole")).iloc[15:]
     assert len(joined) > 20
-    for name in ("atr", "rsi", "cvd_spot", "imbalance_perp", "liquidated_sell"):
+    for name in ("atr", "rsi", "vwma", "cvd_spot", "imbalance_perp", "liquidated_sell"):
         assert (joined[name] == joined[f"{name}_whole"]).all(), name
-    np.testing.assert_allclose(joined["vwma"], joined["vwma_whole"], rtol=1e-12)  # pandas' running sums
 
 
 def test_ta_lib_and_technical_make_the_indicators(values: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails where either library is not what the columns come from."""
     candles = candle_frame(values, START, 300).iloc[:-1]
     made = informative_frame(values, START, 300)
-    last = candles.iloc[-15:]
-    assert made["atr"].iloc[-1] == talib.ATR(last["high"], last["low"], last["close"], timeperiod=14).iloc[-1]
-    assert made["rsi"].iloc[-1] == talib.RSI(last["close"], timeperiod=14).iloc[-1]
-    pd.testing.assert_series_equal(made["vwma"], vwma(candles, 12), check_names=False)
+    high, low, close = (candles[name].to_numpy()[-15:] for name in ("high", "low", "close"))
+    assert made["atr"].iloc[-1] == talib.ATR(high, low, close, timeperiod=14)[-1]
+    assert made["rsi"].iloc[-1] == talib.RSI(close, timeperiod=14)[-1]
+    np.testing.assert_allclose(made["vwma"], vwma(candles, 12), rtol=1e-9)
     called = []
     for module, name in ((talib, "ATR"), (talib, "RSI"), (informative, "vwma")):
         real = getattr(module, name)
@@ -117,8 +119,8 @@ def test_a_row_gets_the_newest_candle_that_is_complete(values: Rows) -> None:
     made = informative_frame(values, START, 300)
     ends = ends_of(made, 300)
     known = np.array([ends[0] - 1, ends[0], ends[20] - 1, ends[20], ends[-1] + 7_000])
-    found = aligned(made, 300, known)
-    assert tuple(found) == SHOWN_INFORMATIVE
+    found = aligned(made, "5m", known)
+    assert tuple(found) == SHOWN_INFORMATIVE["5m"]
     assert math.isnan(found["atr"][0])
     assert found["rsi"][2:].tolist() == made["rsi"].iloc[[19, 20, len(made) - 1]].tolist()
 

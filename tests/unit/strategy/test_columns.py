@@ -8,6 +8,7 @@ import pytest
 
 from squeezeflow_plugin.phases.layout import COLUMN_NAMES, VETO_NAMES
 from squeezeflow_plugin.strategy.columns import PLOT_CONFIG, SHOWN, decision_columns, phase_labels, shown
+from squeezeflow_plugin.strategy.informed import informative_columns
 
 
 def decided(**fields: float) -> list[float]:
@@ -48,6 +49,7 @@ def test_no_candle_is_no_row() -> None:
 def test_what_is_shown_is_named_once_and_plotted_columns_are_shown() -> None:
     assert len(set(SHOWN)) == len(SHOWN)
     plotted = {name for plot in PLOT_CONFIG["subplots"].values() for name in plot}
-    assert plotted <= set(SHOWN)
+    informative = set(informative_columns(None, np.empty(0, dtype=np.int64)))
+    assert plotted | set(PLOT_CONFIG["main_plot"]) <= set(SHOWN) | informative
     numbers = np.arange(float(len(COLUMN_NAMES)))
     assert dict(zip(SHOWN, shown(numbers), strict=True))["score"] == COLUMN_NAMES.index("score")
