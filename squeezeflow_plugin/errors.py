@@ -100,7 +100,7 @@ class StoreUnavailableError(StoreError):
 
 
 class StoreMissingError(StoreError):
-    """The server lacks the database, policy or measurement that was asked for. The message says what exists."""
+    """The server lacks the database, policy or measurement asked for. The message says what exists."""
 
 
 class StoreIncompleteError(StoreError):

@@ -38,7 +38,8 @@ def candle_frame(
     ``values`` float64[len(ROW_NAMES), n] holds the rows from second ``first`` on, prices known in all of
     them. Columns: FreqTrade's six (``date`` the candle's start in UTC, ``volume`` of the reference market in
     base units), then ``spot_buy spot_sell perp_buy perp_sell`` and the forced orders ``liquidated_buy
-    liquidated_sell`` summed in quote currency, and the mean coverage of both classes. An empty frame has the columns and no row.
+    liquidated_sell`` summed in quote currency, and the mean coverage of both classes. An empty frame has
+    the columns and no row.
     """
     starts = candle_starts(first, first + values.shape[1], seconds, limit)
     if len(starts) == 0:

@@ -48,8 +48,8 @@ class AssetRows:
 
     A row holds ``ROW_NAMES`` in that order: the method's inputs (``oi_change`` is NaN, open interest is not
     collected yet), ``volume``, what the reference market traded in base units, and the asset's forced
-    orders, ``liquidated_buy`` (shorts) and ``liquidated_sell`` (longs) in quote currency. A bar can be revised for
-    ``horizon_s`` seconds; the bars of those seconds are kept one by one for it.
+    orders, ``liquidated_buy`` (shorts) and ``liquidated_sell`` (longs) in quote currency. A bar can be
+    revised for ``horizon_s`` seconds; the bars of those seconds are kept one by one for it.
     """
 
     def __init__(self, markets: AssetMarkets, first: int, *, hold: int, horizon_s: int) -> None:

@@ -35,8 +35,8 @@ def store() -> MemoryBarStore:
         for name in names:
             if random.random() < 0.5 and not (name == "F:eth" and second < START + 4000):
                 price = 100 + random.normal()
-                volumes = random.lognormal(2, 1, 2).tolist()
-                bars.append(Bar(name, second, price, price + 1, price - 1, price, *volumes, 3, 4, 0.0, 0.0))
+                buy, sell = random.lognormal(2, 1, 2).tolist()
+                bars.append(Bar(name, second, price, price + 1, price - 1, price, buy, sell, 3, 4, 0.0, 0.0))
         covered = tuple(name for name in names if random.random() < 0.9)
         found.append([ClosingRecord("main", second, (second + 1) * 10**9, tuple(bars), (), covered)])
     return found
