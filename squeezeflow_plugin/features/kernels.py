@@ -17,6 +17,9 @@ Kernels only loop: everything they are given was checked by ``flow.py``.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -365,3 +368,29 @@ def candle_shape(history: FloatArray, slot: int, k: int, side: int) -> tuple[flo
         broken = history[before, at.H_RANGE_HIGH]
         body, attempt = close < begin, high > broken > close
     return (wick / log_ratio(high, low) if high > low else 0.0), body, attempt
+
+
+def _sources() -> str:
+    """A digest of every file that the compiled function is made from."""
+    files = (at.__file__, __file__)
+    return sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
+
+
+def _compile_features(sources: str) -> Callable[..., None]:
+    @njit(cache=True, error_model="numpy")
+    def feature_rows(
+        flat: FloatArray, noise_rows: int, second: int, inputs: FloatArray, out: FloatArray
+    ) -> None:
+        """Fill the feature rows ``out`` float64[n, 40] of the n seconds from ``second`` on.
+
+        ``flat`` float64[feature_state_size(noise_rows)] is a state of zeros; ``inputs`` float64[12, n].
+        """
+        _ = sources  # part of the key of Numba's disk cache; see phases/kernels.py
+        state = feature_state(flat, noise_rows)
+        for i in range(inputs.shape[1]):
+            feature_row(state, second + i, i + 1, inputs, i, out[i])
+
+    return feature_rows
+
+
+feature_rows = _compile_features(_sources())

@@ -65,10 +65,10 @@ class Engine:
         self.params: Final = Params() if params is None else params
         rules = self.params.rules()
         self._rules = rules._replace(warmup_rows=0) if memory else rules
-        self._flat = np.zeros(state_size(self._rules))
-        self._counters = np.zeros(COUNTER_SIZE, dtype=np.int64)
-        self._cell = np.empty((INPUT_COUNT, 1))
-        self._out = np.empty((1, COLUMN_COUNT))
+        self._flat = np.zeros((1, state_size(self._rules)))
+        self._counters = np.zeros((1, COUNTER_SIZE), dtype=np.int64)
+        self._cell = np.empty((1, INPUT_COUNT, 1))
+        self._out = np.empty((1, 1, COLUMN_COUNT))
         self._second: int | None = None
         self.reset()
 
@@ -76,7 +76,7 @@ class Engine:
         """Forget every row."""
         self._flat[:] = 0.0
         self._counters[:] = NEVER
-        self._counters[list(FROM_ZERO)] = 0
+        self._counters[:, FROM_ZERO] = 0
         self._second = None
 
     @property
@@ -87,7 +87,7 @@ class Engine:
     @property
     def rows(self) -> int:
         """How many rows the state has taken in."""
-        return int(self._counters[ROWS])
+        return int(self._counters[0, ROWS])
 
     @property
     def state_bytes(self) -> int:
@@ -101,10 +101,10 @@ class Engine:
         """Score the next second. Raises EngineError where it does not follow or cannot be scored."""
         check_row(row)
         self._follow(row.time)
-        self._cell[:, 0] = row[1:]
+        self._cell[0, :, 0] = row[1:]
         score_rows(self._flat, self._counters, self._rules, row.time, self._cell, _ALL, self._out)
         self._second = row.time
-        return decision_of(row.time, self._out[0])
+        return decision_of(row.time, self._out[0, 0])
 
     def run(self, flow: Flow) -> DecisionArrays:
         """Score every row of ``flow``, which must follow the last second; the state goes on from there."""
@@ -124,7 +124,8 @@ class Engine:
             return out
         first = int(flow.time[0])
         self._follow(first)
-        score_rows(self._flat, self._counters, self._rules, first, flow.matrix(), columns, out)
+        inputs = flow.matrix()[np.newaxis]
+        score_rows(self._flat, self._counters, self._rules, first, inputs, columns, out[np.newaxis])
         self._second = int(flow.time[-1])
         return out
 

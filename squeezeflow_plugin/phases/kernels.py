@@ -1,8 +1,9 @@
 """Compiled phases: the one step function that scores a second, the loop over it, and the exits.
 
 ``score_rows`` is the only way a second is ever scored: the batch gives it many columns, the live
-step one. What a row needs of earlier rows is kept in two flat arrays: numbers (sliding maxima
-among them, see ``keep_largest``) and counters (row numbers at which something was last seen).
+step one, a bank of engines one of each of many assets. What a row needs of earlier rows is kept in two
+flat arrays: numbers (sliding maxima among them, see ``keep_largest``) and counters (row numbers at which
+something was last seen).
 
 Directions are +1 and -1; arrays with an entry a direction hold +1 first. Comparisons tolerate ``EPS``
 except between raw prices, so that a tie falls the same way whatever the order of summation.
@@ -350,18 +351,20 @@ def _compile_scoring(sources: str) -> Callable[..., None]:
         columns: IntArray,
         out: FloatArray,
     ) -> None:
-        """Score the n seconds from ``second`` on.
+        """Score the n seconds from ``second`` on, of each of m assets.
 
-        ``inputs`` float64[12, n]; ``columns`` int64[k] names the outputs wanted (phases/layout.py), ``out``
-        float64[n, k] takes them. ``flat`` and ``counters`` are the state and move on by n rows.
+        ``inputs`` float64[m, 12, n]; ``columns`` int64[k] names the outputs wanted (phases/layout.py) and
+        ``out`` float64[m, n, k] takes them. ``flat`` float64[m, state_size] and ``counters``
+        int64[m, COUNTER_SIZE] are the state and move on by n rows.
         """
         _ = sources
-        features = fk.feature_state(flat, rules.noise_rows)
-        state = _phase_state(flat, rules)
-        for i in range(inputs.shape[1]):
-            _score_row(features, state, counters, rules, second + i, inputs, i)
-            for k in range(columns.shape[0]):
-                out[i, k] = state.row[columns[k]]
+        for asset in range(flat.shape[0]):
+            features = fk.feature_state(flat[asset], rules.noise_rows)
+            state = _phase_state(flat[asset], rules)
+            for i in range(inputs.shape[2]):
+                _score_row(features, state, counters[asset], rules, second + i, inputs[asset], i)
+                for k in range(columns.shape[0]):
+                    out[asset, i, k] = state.row[columns[k]]
 
     return score_rows
 
