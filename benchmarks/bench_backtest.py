@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT))  # the reference lies beside the tests
 
 from squeezeflow_plugin.backtest.stepper import Rules  # noqa: E402 - after the path is known
 from squeezeflow_plugin.backtest.window import Asked  # noqa: E402
+from squeezeflow_plugin.phases import engine  # noqa: E402
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore  # noqa: E402
 from tests.integration.seconds_stage import (  # noqa: E402
     COMPARED,
@@ -123,6 +124,7 @@ def main() -> None:
         "--month", action="store_true", help="time and memory of two days and of the whole store"
     )
     args = parser.parse_args()
+    engine.prepare()  # compiled once an installation
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         store = args.store or folder / "store.sqlite"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 import resource
 import time
@@ -73,8 +72,7 @@ def backtest(options: BacktestOptions) -> Outcome:
         store = open_store(settings)
         try:
             run = prepare(config, settings, store, asked, _rules(options))
-            with contextlib.redirect_stdout(io.StringIO()):  # its tables; `backtesting-show` prints them
-                run.start()
+            run.start()
         finally:
             store.close()
     summary = summary_of(run)

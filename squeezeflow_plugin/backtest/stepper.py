@@ -36,6 +36,7 @@ from freqtrade.strategy.strategy_wrapper import strategy_safe_wrapper
 from squeezeflow_plugin.backtest.exchange import SecondsExchange
 from squeezeflow_plugin.backtest.flows import Chunk, chunks
 from squeezeflow_plugin.backtest.noise import NoiseCount
+from squeezeflow_plugin.backtest.results import run_by_tier
 from squeezeflow_plugin.backtest.rows import PairRows, Row
 from squeezeflow_plugin.backtest.schedule import Schedule
 from squeezeflow_plugin.backtest.series import Series, grid_of
@@ -125,6 +126,10 @@ class SecondsBacktesting(Backtesting):  # type: ignore[misc]  # FreqTrade ships 
         self.timeframe_min = 1  # FreqTrade divides by it; a second is 0 minutes
 
     # --- what FreqTrade would load -------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Run it; FreqTrade's tables are made, not printed."""
+        run_by_tier(self)
 
     def load_bt_data(self) -> tuple[dict[str, pd.DataFrame], TimeRange]:
         """Nothing is loaded ahead: the frames, one candle a minute, are filled while the seconds are read."""
