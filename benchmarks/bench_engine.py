@@ -1,28 +1,39 @@
-"""How fast a second is scored, and how often the method fires on noise.
+"""How fast a second is scored: one JSON object, ratios to peers in the same process on the same seeded day.
 
-CPU seconds of one core, the best of several runs, on seeded flow; compiled code is loaded or made first and
-reported on its own. Give `noise` as an argument for the event counts only.
+`noise` as an argument counts instead how often the method fires on independent seconds.
 """
 
 from __future__ import annotations
 
-import platform
+import json
 import sys
 import time
-from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from statistics import quantiles
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for the peers beside this file and the slow twin
 
 import numpy as np
 import pandas as pd
 
-from squeezeflow_plugin.features.flow import Flow
+from benchmarks.feature_peers import libraries, peer_features
+from benchmarks.measuring import Work, figure, interleaved, machine
+from squeezeflow_plugin.features.batch import features_of
+from squeezeflow_plugin.features.flow import FloatArray, Flow
 from squeezeflow_plugin.frames import score_frame
+from squeezeflow_plugin.phases.bank import EngineBank
 from squeezeflow_plugin.phases.decision import SCORE_COLUMNS
 from squeezeflow_plugin.phases.engine import Engine, fingerprint
 from squeezeflow_plugin.phases.params import Params
+from tests.reference.score_twin import score_twin
 
 DAY = 86_400
 SEED = 1
+TWIN_ROWS = 9_000
+ASSETS = 100
+MEGABYTE = 1e6
 
 
 def random_day(seed: int, tail: float = 0.8, rows: int = DAY) -> Flow:
@@ -37,68 +48,133 @@ def random_day(seed: int, tail: float = 0.8, rows: int = DAY) -> Flow:
     return Flow.from_columns({"time": np.arange(rows) + 1_700_000_137, **prices, "close": close, **volumes})
 
 
-def best_cpu_seconds(work: Callable[[], object], runs: int = 7) -> float:
-    """The least CPU time of ``runs`` runs."""
-    times = []
-    for _ in range(runs):
-        start = time.process_time()
-        work()
-        times.append(time.process_time() - start)
-    return min(times)
+def frame_of(flow: Flow) -> pd.DataFrame:
+    return pd.DataFrame({name: getattr(flow, name) for name in Flow.__dataclass_fields__})
 
 
-def report_batch() -> None:
-    flow = random_day(SEED)
-    frame = {name: getattr(flow, name) for name in Flow.__dataclass_fields__}
-    table = pd.DataFrame(frame)
-    for name, work in (
-        ("every column", lambda: Engine().run(flow)),
-        ("score_frame's columns", lambda: Engine().columns(flow, SCORE_COLUMNS)),
-        ("state only", lambda: Engine().feed(flow)),
-        ("score_frame on a DataFrame", lambda: score_frame(table)),
-    ):
-        seconds = best_cpu_seconds(work)
-        speed = DAY / seconds / 1e6
-        print(f"{name:28s} {speed:6.2f} M scored seconds per CPU second ({seconds * 1e3:.1f} ms a day)")
-    warm = flow.part(0, Params().warmup_rows)
-    print(f"{'restart, 7200 rows':28s} {best_cpu_seconds(lambda: Engine().feed(warm)) * 1e3:6.2f} ms")
+def _touch(read: FloatArray, written: FloatArray) -> float:
+    """What memory alone takes: read the one, write as much as the other."""
+    np.empty_like(written).fill(1.0)
+    return float(read.sum())
 
 
-def report_live(rows: int = 5_000) -> None:
-    flow = random_day(SEED, rows=rows + 7_200)
-    engine = Engine()
-    engine.feed(flow.part(0, 7_200))
-    seconds = [flow.row(i) for i in range(7_200, 7_200 + rows)]
-    times = []
-    for row in seconds:
-        start = time.perf_counter_ns()
-        engine.step(row)
-        times.append((time.perf_counter_ns() - start) / 1e3)
-    cuts = quantiles(times, n=100)
-    print(f"live step, one asset: p50 {cuts[49]:.1f} us, p99 {cuts[98]:.1f} us")
-    print(f"state of an asset: {engine.state_bytes / 1e3:.0f} kB")
+def feature_figures(flow: Flow) -> dict[str, Any]:
+    """Features of a day against rolling windows of libraries, and against reading and writing memory."""
+    ours = features_of(flow)
+    contenders: dict[str, Work] = {"features": lambda: features_of(flow)}
+    agree = {}
+    for name, library in libraries().items():
+        theirs = peer_features(flow, library)
+        agree[name] = float(np.max(np.abs(theirs - ours) / (1e-3 + np.abs(ours))))
+        contenders[name] = partial(peer_features, flow, library)
+    inputs = flow.matrix()
+    contenders["memory"] = lambda: _touch(inputs, ours)
+    took = interleaved(contenders)
+    found = {"features_ms_a_day": figure(took["features"] * 1e3, "ms")}
+    for name, difference in agree.items():
+        target = 0.8 if name == "bottleneck" else None
+        found[f"features_speed_to_{name}"] = figure(took[name] / took["features"], "times", target)
+        found[f"largest_difference_to_{name}"] = figure(difference, "relative")
+    found["features_time_to_memory"] = figure(took["features"] / took["memory"], "times")
+    return found
 
 
-def report_noise(days: int = 40) -> None:
-    print(f"entry events a day and asset on independent seconds, {days} seeded days:")
-    for tail in (0.8, 1.5, 2.0, 3.0):
-        events = sum(
-            np.count_nonzero(Engine().columns(random_day(seed, tail), ("event",))) for seed in range(days)
+def scoring_figures(flow: Flow) -> dict[str, Any]:
+    """Features and phases of a day; the slow twin on its first rows; the restart."""
+    table, part = frame_of(flow), flow.part(0, TWIN_ROWS)
+    twin_table, warm = frame_of(part), flow.part(0, Params().warmup_rows)
+    inputs, out = flow.matrix(), Engine().run(flow).values
+    took = interleaved(
+        {
+            "every column": lambda: Engine().run(flow),
+            "scores": lambda: Engine().columns(flow, SCORE_COLUMNS),
+            "state": lambda: Engine().feed(flow),
+            "regular": lambda: Engine(Params(regular=True)).columns(flow, SCORE_COLUMNS),
+            "score_frame": lambda: score_frame(table),
+            "restart": lambda: Engine().feed(warm),
+            "part": lambda: Engine().run(part),
+            "twin": lambda: score_twin(twin_table),
+            "memory": lambda: _touch(inputs, out),
+        }
+    )
+    names = {
+        "every_column": "every column",
+        "scores": "scores",
+        "state_only": "state",
+        "regular_mode": "regular",
+        "score_frame": "score_frame",
+    }
+    found = {
+        f"{name}_scored_seconds": figure(
+            DAY / took[key] / 1e6, "M a CPU second", 2.0 if key == "scores" else None
         )
-        print(f"  log-normal volumes of shape {tail}: {events / days:.2f}")
+        for name, key in names.items()
+    }
+    found["speed_to_slow_twin"] = figure(took["twin"] / took["part"], "times")
+    found["every_column_time_to_memory"] = figure(took["every column"] / took["memory"], "times")
+    found["restart_7200_rows"] = figure(took["restart"] * 1e3, "ms")
+    return found
+
+
+def live_figures(rows: int = 3_000) -> dict[str, Any]:
+    """The step of a hundred assets in one call, and of one asset with its record.
+
+    Wall time is what a bot waits for; CPU time beside it tells what other programs added.
+    """
+    warm = Params().warmup_rows
+    bank, engine = EngineBank(ASSETS), Engine()
+    flows = [random_day(seed, rows=warm + rows) for seed in range(4)]
+    for asset in range(ASSETS):
+        bank.feed(asset, flows[asset % 4].part(0, warm))
+    engine.feed(flows[0].part(0, warm))
+    inputs = np.stack([flows[asset % 4].matrix() for asset in range(ASSETS)])
+    seconds = [np.ascontiguousarray(inputs[:, :, warm + place]) for place in range(rows)]
+    first = int(flows[0].time[warm])
+    many = [_timed(partial(bank.step, first + place, values)) for place, values in enumerate(seconds)]
+    one = [_timed(partial(engine.step, flows[0].row(warm + place))) for place in range(rows)]
+    regular = Engine(Params(regular=True)).state_bytes / MEGABYTE
+    found = {
+        "state_an_asset": figure(engine.state_bytes / MEGABYTE, "MB", 1.0, at_most=True),
+        "state_an_asset_regular": figure(regular, "MB", 1.0, at_most=True),
+    }
+    for name, times, target in (("100_assets", many, 250.0), ("one_asset", one, None)):
+        for kind, values in zip(("wall", "cpu"), zip(*times, strict=True), strict=True):
+            cuts = quantiles(values, n=100)
+            found[f"live_step_{name}_{kind}_p50"] = figure(cuts[49], "us")
+            found[f"live_step_{name}_{kind}_p99"] = figure(cuts[98], "us", target, at_most=True)
+    return found
+
+
+def _timed(work: Work) -> tuple[float, float]:
+    """Wall and CPU time in microseconds."""
+    cpu, wall = time.process_time_ns(), time.perf_counter_ns()
+    work()
+    return (time.perf_counter_ns() - wall) / 1e3, (time.process_time_ns() - cpu) / 1e3
+
+
+def noise_figures(days: int = 40) -> dict[str, Any]:
+    """Entry events a day and asset on independent seconds with light to heavy tails."""
+    return {
+        f"events_a_day_shape_{tail}": sum(
+            int(np.count_nonzero(Engine().columns(random_day(seed, tail), ("event",))))
+            for seed in range(days)
+        )
+        / days
+        for tail in (0.8, 1.5, 2.0, 3.0)
+    }
 
 
 def main() -> None:
-    print(platform.platform(), "|", fingerprint(Params()))
     start = time.perf_counter()
     Engine().run(random_day(SEED, rows=10))
-    print(
-        f"first second scored after {time.perf_counter() - start:.2f} s (compiled, or loaded from the cache)"
-    )
-    if "noise" not in sys.argv[1:]:
-        report_batch()
-        report_live()
-    report_noise()
+    first = figure(time.perf_counter() - start, "s, compiled or loaded from the cache")
+    report: dict[str, Any] = {**machine(), "engine": fingerprint(Params()), "first_second": first}
+    if "noise" in sys.argv[1:]:
+        report |= noise_figures()
+    else:
+        flow = random_day(SEED)
+        report |= feature_figures(flow) | scoring_figures(flow) | live_figures()
+    print(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":
