@@ -41,7 +41,7 @@ from tests.integration.seconds_stage import (  # noqa: E402
 
 ASSETS = ("BTC", "ETH", "SOL")
 CHUNK_MS = 7200 * 1000
-BRIEF = {**OFTEN, "min_score": 4.0, "rearm": 30, "exit_threshold": 0.05}
+BRIEF = {**OFTEN, "min_score": 4.0, "rearm": 120, "exit_threshold": 0.05}
 """Many trades that are soon over."""
 
 

@@ -10,7 +10,8 @@ left out; the extremes they would have noted are noted when the next one is seen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -69,34 +70,60 @@ def targets_of(minimal_roi: Mapping[int, float]) -> tuple[tuple[int, int, float]
     return tuple((minute * 60, end, minimal_roi[minute]) for minute, end in zip(minutes, ends, strict=True))
 
 
-class Schedule:
-    """Finds the next second to look at; ``funding_s`` is the interval of funding fees, 0 without any."""
+@dataclass(frozen=True)
+class Look:
+    """A second to look at, and the pairs in which something can happen then."""
 
-    def __init__(self, rows: Mapping[str, PairRows], strategy: IStrategy, funding_s: int) -> None:
+    second: int
+    pairs: frozenset[str]
+
+
+class Schedule:
+    """Finds the next second to look at; ``funding_s`` is the interval of funding fees, 0 without any.
+
+    ``stacking`` says that a pair with an open trade may enter another one.
+    """
+
+    def __init__(
+        self, rows: Mapping[str, PairRows], strategy: IStrategy, funding_s: int, *, stacking: bool = False
+    ) -> None:
         self._rows = rows
         self._funding_s = funding_s
+        self._stacking = stacking
         self._targets = targets_of(strategy.minimal_roi)
         self._always = watches_every_second(strategy)
         self._always_in_trade = watches_every_trade_second(strategy)
 
-    def next_second(
+    def next_look(
         self, second: int, stop: int, trades: Mapping[str, Any], exits: Mapping[int, int]
-    ) -> int | None:
+    ) -> Look | None:
         """The first second of ``[second, stop)`` to look at, None where there is none.
 
         ``trades`` are the open ones by pair, ``exits`` the seconds at which their decided exits act, by the
         id of the trade.
         """
         if self._always:
-            return second if second < stop else None
-        found = stop
+            return Look(second, frozenset(self._rows)) if second < stop else None
+        found, pairs = stop, set()
         for pair, rows in self._rows.items():
-            signal = rows.next_signal(second)
-            if signal is not None:
-                found = min(found, signal)
-            for trade in trades.get(pair, ()):
-                found = min(found, self._next_of_trade(trade, rows, second, found, exits.get(trade.id)))
-        return found if found < stop else None
+            at = self._next_of_pair(rows, second, min(found + 1, stop), trades.get(pair, ()), exits)
+            if at < found:
+                found, pairs = at, {pair}
+            elif at == found < stop:
+                pairs.add(pair)
+        return Look(found, frozenset(pairs)) if found < stop else None
+
+    def _next_of_pair(
+        self, rows: PairRows, second: int, stop: int, trades: Sequence[LocalTrade], exits: Mapping[int, int]
+    ) -> int:
+        """The pair's first second of ``[second, stop)``, ``stop`` where there is none."""
+        found = stop
+        signal = rows.next_signal(second) if self._stacking or not trades else None
+        if signal is not None:
+            found = min(found, signal)
+        for trade in trades:
+            found = min(found, self._next_of_trade(trade, rows, second, found, exits.get(trade.id)))
+        return found
 
     def _next_of_trade(
         self, trade: LocalTrade, rows: PairRows, second: int, stop: int, exit_at: int | None

@@ -38,7 +38,7 @@ from squeezeflow_plugin.backtest.flows import Chunk, chunks
 from squeezeflow_plugin.backtest.noise import NoiseCount
 from squeezeflow_plugin.backtest.results import run_by_tier
 from squeezeflow_plugin.backtest.rows import PairRows, Row
-from squeezeflow_plugin.backtest.schedule import Schedule
+from squeezeflow_plugin.backtest.schedule import Look, Schedule
 from squeezeflow_plugin.backtest.series import Series, grid_of
 from squeezeflow_plugin.backtest.window import Window
 from squeezeflow_plugin.bars.flow import AssetMarkets
@@ -128,8 +128,11 @@ class SecondsBacktesting(Backtesting):  # type: ignore[misc]  # FreqTrade ships 
     # --- what FreqTrade would load -------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Run it; FreqTrade's tables are made, not printed."""
-        run_by_tier(self)
+        """Run it; FreqTrade's tables are made, not printed, and its database is in use again afterwards."""
+        try:
+            run_by_tier(self)
+        finally:
+            self.cleanup()
 
     def load_bt_data(self) -> tuple[dict[str, pd.DataFrame], TimeRange]:
         """Nothing is loaded ahead: the frames, one candle a minute, are filled while the seconds are read."""
@@ -200,7 +203,10 @@ class SecondsBacktesting(Backtesting):  # type: ignore[misc]  # FreqTrade ships 
             if self.rules.noise:
                 self.noise[pair] = NoiseCount(source.params, window.start, seed=len(self.noise))
         schedule = Schedule(
-            self._rows, self.strategy, self.funding_fee_timeframe_secs if self.funding_rate else 0
+            self._rows,
+            self.strategy,
+            self.funding_fee_timeframe_secs if self.funding_rate else 0,
+            stacking=self._position_stacking,
         )
         markets = {pair: source.markets[pair] for pair in self._rows}
         self._set_progress_step(BacktestState.BACKTEST, window.stop - window.read_from)
@@ -247,20 +253,20 @@ class SecondsBacktesting(Backtesting):  # type: ignore[misc]  # FreqTrade ships 
     ) -> Iterator[tuple[dt.datetime, str, Row, bool, str | None]]:
         last = self.source.window.stop - 1
         while second < stop:
-            trades = LocalTrade.bt_trades_open_pp
-            found: int | None = second
+            look: Look | None = Look(second, frozenset(self._rows))
             if self.rules.skip:
-                found = schedule.next_second(second, stop, trades, self._exits_due())
-            self._capture_until(stop if found is None else found)
-            if found is None:
+                trades = LocalTrade.bt_trades_open_pp
+                look = schedule.next_look(second, stop, trades, self._exits_due())
+            self._capture_until(stop if look is None else look.second)
+            if look is None:
                 break
-            self._now = second = found
+            self._now = second = look.second
             self.counts.seconds_seen += 1
             now = _moment(second)
             strategy_safe_wrapper(self.strategy.bot_loop_start, supress_error=True)(current_time=now)
             self.dataprovider._set_dataframe_max_date(now)  # noqa: SLF001 - as FreqTrade's own loop does
             for pair in dict.fromkeys([*(trade.pair for trade in LocalTrade.bt_trades_open), *self._rows]):
-                row = self._rows[pair].row(second)
+                row = self._rows[pair].row(second) if pair in look.pairs else None
                 if row is not None:
                     self._note_extremes(pair, second)
                     yield now, pair, row, second == last, self.check_for_trade_entry(row)
@@ -293,7 +299,8 @@ class SecondsBacktesting(Backtesting):  # type: ignore[misc]  # FreqTrade ships 
         """Tell the open trades the highest and lowest price of the rows since they were last looked at."""
         rows = self._rows[pair]
         for trade in LocalTrade.bt_trades_open_pp[pair]:
-            since = max(self._seen_until.get(trade.id, second), rows.first)
+            opened = int(trade.open_date_utc.timestamp())
+            since = max(self._seen_until.get(trade.id, opened + 1), rows.first)
             self._seen_until[trade.id] = second + 1
             if since < second and trade.has_open_position:
                 part = slice(since - rows.first, second - rows.first)

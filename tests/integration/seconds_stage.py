@@ -104,6 +104,7 @@ def started(run: Run) -> Run:
     """The run, run without its tables."""
     with contextlib.redirect_stdout(io.StringIO()):
         run.start()
+    run.cleanup()
     return run
 
 
