@@ -48,7 +48,7 @@ class Quiet(SqueezeFlowStrategy):
 
     def __init__(self, targets: dict[int, float] | None = None) -> None:
         """Nothing else is needed for what is asked here; FreqTrade turns the table's keys into numbers."""
-        vars(self)["minimal_roi"] = targets or {0: 100.0}
+        self.__dict__["minimal_roi"] = targets or {0: 100.0}
 
 
 def rows(signals: tuple[int, ...] = (), **moved: float) -> PairRows:
