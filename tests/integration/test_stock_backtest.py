@@ -169,7 +169,7 @@ def test_the_result_is_kept_and_never_served_old(
 ) -> None:
     def run() -> bool:
         caplog.clear()
-        with caplog.at_level(logging.INFO):
+        with caplog.at_level(logging.INFO, logger="freqtrade"):
             backtest(
                 configuration(
                     staged,
