@@ -122,6 +122,8 @@ def test_closing_twice_is_once(tmp_path: Path) -> None:
     journal.append(batch(0))
     journal.close()
     journal.close()
+    with TradeJournal(tmp_path) as again:
+        assert list(again.replay(0)) == batch(0)
 
 
 def test_a_directory_that_cannot_be_is_a_journal_error(tmp_path: Path) -> None:
