@@ -50,7 +50,7 @@ check: $(VENV)/.dev ## Format, lint, types, import directions
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.dev ## Measure; prints JSON, quoted as ratios inside one run
-	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in benchmarks/bench_*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)/python $$file || exit 1; done
 
 format: $(VENV)/.dev ## Format the code and order its imports
 	$(BIN)/ruff check --fix-only .
