@@ -51,6 +51,10 @@ class SecondsExchange(Exchange):  # type: ignore[misc]  # FreqTrade ships no typ
             )
             self.markets_from_store = True
 
+    def hang_up(self) -> None:
+        """Close the connections: once made, a backtest asks nothing more of the exchange."""
+        self._close_async_ccxt(self._api_async, "async")
+
     def _listed(self, instruments: Iterable[Instrument]) -> list[Instrument]:
         """The stored instruments of this exchange and the configured trading mode, one a pair."""
         venue = self._config["exchange"]["name"].upper()
@@ -73,6 +77,7 @@ def seconds_exchange(config: Config, instruments: Iterable[Instrument]) -> Secon
     options = config["exchange"].setdefault("ccxt_config", {})
     options.setdefault("timeout", _REACH_MS)
     exchange: SecondsExchange = made(config, validate=True, load_leverage_tiers=True)
+    exchange.hang_up()
     return exchange
 
 
