@@ -11,6 +11,7 @@ left to travel up.
       FeedError
         FeedProtocolError      one frame cannot be read; it is counted, the connection stays
         FeedConnectionError    the exchange cannot be reached or closed the socket
+          RateLimitedError     the exchange wants fewer requests, and says for how long
         UnknownInstrumentError a market is not known; it is left out and named
       JournalError
         JournalCorruptError    a segment fails its checksum; intact records are kept
@@ -65,6 +66,14 @@ class FeedProtocolError(FeedError):
 
 class FeedConnectionError(FeedError):
     """The exchange cannot be reached or closed the socket. The connection is tried again."""
+
+
+class RateLimitedError(FeedConnectionError):
+    """The exchange answered 429 or 418: too many requests. It is left alone for ``retry_after_s`` seconds."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class UnknownInstrumentError(FeedError):

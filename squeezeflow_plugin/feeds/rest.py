@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
 import aiohttp
 
-from squeezeflow_plugin.errors import FeedConnectionError
+from squeezeflow_plugin.errors import FeedConnectionError, RateLimitedError
 from squeezeflow_plugin.feeds.adapter import RestRequest
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024  # the largest known, Binance spot's with all permission sets, has 20 MB
+TOO_MANY = frozenset({418, 429})
+"""Statuses that ask for fewer requests; Binance bans an address with 418 that went on after 429."""
+_LEAVE_ALONE_S = 60.0
+_LEAVE_ALONE_AT_MOST_S = 3 * 24 * 3600.0  # Binance's longest ban
 
 
 async def fetch(session: aiohttp.ClientSession, request: RestRequest, timeout_s: float = 20.0) -> bytes:
     """The body of the answer.
 
-    Raises FeedConnectionError where none comes in time, its status is not 200 or it is far too large.
+    Raises FeedConnectionError where none comes in time, its status is not 200 or it is far too large;
+    RateLimitedError, which is one, where the exchange wants fewer requests.
     """
     try:
         async with session.request(
@@ -33,6 +40,30 @@ async def fetch(session: aiohttp.ClientSession, request: RestRequest, timeout_s:
         raise FeedConnectionError(f"{request.url} did not answer within {timeout_s:g} s") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a url that is none
         raise FeedConnectionError(f"{request.url} cannot be asked: {error}") from error
+    if response.status in TOO_MANY:
+        wait_s = retry_after_s(response.headers.get("Retry-After", ""))
+        raise RateLimitedError(
+            f"{request.url} answered status {response.status}: {bytes(chunks[:200])!r}; it is left alone for"
+            f" {wait_s:g} s",
+            wait_s,
+        )
     if response.status != 200:
         raise FeedConnectionError(f"{request.url} answered status {response.status}: {bytes(chunks[:200])!r}")
     return bytes(chunks)
+
+
+def retry_after_s(header: str) -> float:
+    """The seconds a ``Retry-After`` header asks for; a minute where it is absent, a date or no sound number.
+
+    https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+
+    >>> retry_after_s("7"), retry_after_s(""), retry_after_s("-1")
+    (7.0, 60.0, 60.0)
+    """
+    try:
+        seconds = float(header)
+    except ValueError:
+        return _LEAVE_ALONE_S
+    if not math.isfinite(seconds) or seconds < 0:
+        return _LEAVE_ALONE_S
+    return min(seconds, _LEAVE_ALONE_AT_MOST_S)

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from squeezeflow_plugin.errors import FeedConnectionError
+from squeezeflow_plugin.errors import FeedConnectionError, RateLimitedError
 from squeezeflow_plugin.feeds import rest
 from squeezeflow_plugin.feeds.adapter import RestRequest
 
@@ -27,6 +27,10 @@ async def answer(request: web.Request) -> web.StreamResponse:
             request.transport.abort()
         case "banned":
             return web.Response(status=418, text="too many requests")
+        case "limited":
+            return web.Response(status=429, headers={"Retry-After": "12"})
+        case "broken":
+            return web.Response(status=500, text="sorry")
     return web.Response(text="x" * 1000)
 
 
@@ -57,6 +61,7 @@ async def test_parameters_and_body_reach_the_server() -> None:
     [
         ("slow", "/slow did not answer within 0.2 s"),
         ("drop", "/drop cannot be asked"),
+        ("broken", "/broken answered status 500: b'sorry'"),
         ("banned", "/banned answered status 418: b'too many requests'"),
     ],
 )
@@ -78,3 +83,11 @@ async def test_nobody_there(url: str) -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(FeedConnectionError, match="cannot be asked"):
             await rest.fetch(session, RestRequest("GET", url))
+
+
+@pytest.mark.parametrize(("kind", "seconds"), [("limited", 12.0), ("banned", 60.0)])
+async def test_an_exchange_that_wants_fewer_requests_says_for_how_long(kind: str, seconds: float) -> None:
+    async with serving() as (url, session):
+        with pytest.raises(RateLimitedError) as caught:
+            await rest.fetch(session, RestRequest("GET", f"{url}/{kind}"))
+    assert caught.value.retry_after_s == seconds
