@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-UP_ARGS := $(if $(SECONDS),--seconds $(SECONDS) --json) $(if $(LIVE),--live) $(if $(REPLAY),--replay $(REPLAY)) \
+UP_ARGS := $(if $(SECONDS),--seconds $(SECONDS) --json) $(if $(LIVE),--live) $(if $(FUTURES),--futures) \
+	$(if $(ASSETS),--assets $(ASSETS)) $(if $(REPLAY),--replay $(REPLAY)) \
 	$(if $(SEED),--seed $(SEED)) $(if $(API_PORT),--api-port $(API_PORT)) $(ARGS)
 # Servers that no variable names are started for the run and end with it.
 RUN_ENV := $(if $(STORE),SQUEEZEFLOW_STORE=$(STORE)) $(if $(BUS),SQUEEZEFLOW_BUS=$(BUS))
@@ -16,7 +17,8 @@ RUN_SERVERS := $(if $(filter influx,$(STORE))$(filter redis,$(BUS)),scripts/with
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 	@echo
-	@echo "Settings of run: SECONDS=180 (stop and print a JSON summary), LIVE=1 (real exchanges), REPLAY=trades.parquet,"
+	@echo "Settings of run: SECONDS=180 (stop and print a JSON summary), LIVE=1 (real exchanges), FUTURES=1,"
+	@echo "ASSETS=20 (so many are traded, or those named), REPLAY=trades.parquet,"
 	@echo "SEED=7, API_PORT=8081, STORE=influx, BUS=redis (servers of the run's own, unless INFLUX_URL or REDIS_URL name some)."
 
 $(VENV)/.run: setup.cfg pyproject.toml constraints.txt

@@ -6,6 +6,8 @@ import argparse
 import datetime as dt
 from typing import TypeAlias
 
+from squeezeflow_plugin.simulator.profiles import LISTED_ASSETS
+
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - it has no public name
 """What ``add_subparsers`` gives."""
 
@@ -50,6 +52,19 @@ def moment(text: str) -> int:
             f"must be epoch seconds or a time such as 2023-11-14T22:13:20, was {text!r}"
         ) from error
     return int((found if found.tzinfo else found.replace(tzinfo=dt.UTC)).timestamp())
+
+
+def assets(text: str) -> tuple[str, ...]:
+    """Base assets, separated by commas, or how many of the most traded ones.
+
+    >>> assets("BTC,DOGE"), assets("2")
+    (('BTC', 'DOGE'), ('BTC', 'ETH'))
+    """
+    if not text.isdecimal():
+        return tuple(name.strip() for name in text.split(",") if name.strip())
+    if not 1 <= int(text) <= len(LISTED_ASSETS):
+        raise argparse.ArgumentTypeError(f"must be in 1..{len(LISTED_ASSETS)} or names, was {text}")
+    return LISTED_ASSETS[: int(text)]
 
 
 def positive(text: str) -> int:

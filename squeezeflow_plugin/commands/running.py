@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from squeezeflow_plugin.commands.arguments import Commands, positive
+from squeezeflow_plugin.commands.arguments import Commands, assets, positive
 
 
 def _up(args: argparse.Namespace) -> int:
@@ -15,6 +15,8 @@ def _up(args: argparse.Namespace) -> int:
 
     options = UpOptions(
         live=args.live,
+        futures=args.futures,
+        assets=args.assets,
         seconds=args.seconds,
         as_json=args.json,
         replay=args.replay,
@@ -86,6 +88,12 @@ def add_to(commands: Commands) -> None:
         "up", help="simulated exchanges (or real ones), collector and freqtrade trade in dry-run"
     )
     up.add_argument("--live", action="store_true", help="the real exchanges instead of the simulated ones")
+    up.add_argument(
+        "--futures", action="store_true", help="trade perpetuals, long and short, instead of spot"
+    )
+    up.add_argument(
+        "--assets", type=assets, default=(), metavar="N|A,B,...", help="so many assets, or these, are traded"
+    )
     up.add_argument("--seconds", type=positive, help="stop this many seconds after readiness")
     up.add_argument("--json", action="store_true", help="end with a one-line JSON summary")
     up.add_argument(

@@ -142,8 +142,8 @@ def endpoints(port: int) -> dict[str, Endpoint]:
     }
 
 
-def bot_exchange(port: int) -> dict[str, Any]:
-    """The part of a FreqTrade spot configuration's ``exchange`` block that leads ccxt here."""
+def bot_exchange(port: int, *, futures: bool = False) -> dict[str, Any]:
+    """The part of a FreqTrade configuration's ``exchange`` block that leads ccxt here, to spot or USD-M."""
     rest = f"http://{LOOPBACK}:{port}"
     api = {"public": f"{rest}/api/v3", "fapiPublic": f"{rest}/fapi/v1", "dapiPublic": f"{rest}/dapi/v1"}
     return {
@@ -151,7 +151,7 @@ def bot_exchange(port: int) -> dict[str, Any]:
         "ccxt_config": {
             "enableRateLimit": False,
             "urls": {"api": api},
-            "options": {"fetchMarkets": {"types": ["spot"]}},
+            "options": {"fetchMarkets": {"types": ["linear" if futures else "spot"]}},
         },
     }
 

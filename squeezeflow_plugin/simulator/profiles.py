@@ -36,6 +36,11 @@ from squeezeflow_plugin.errors import SimulatorError
 from squeezeflow_plugin.market import Instrument, MarketKind
 
 DEFAULT_ASSETS = ("BTC", "ETH", "SOL")
+LISTED_ASSETS = (
+    *DEFAULT_ASSETS, "XRP", "DOGE", "BNB", "ADA", "AVAX", "LINK", "LTC", "DOT", "TRX", "BCH", "NEAR", "UNI",
+    "ATOM", "ETC", "FIL", "APT", "ARB",
+)  # fmt: skip  # one list
+"""Assets that have both markets on Binance, those that trade most first."""
 _ASSET_NAME = re.compile(r"[A-Z0-9]{2,12}")
 
 

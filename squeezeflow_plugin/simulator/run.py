@@ -201,7 +201,7 @@ def _announce(path: Path, port: int, first_second: int) -> None:
         "port": port,
         "first_second": first_second,
         "endpoints": endpoints(port),
-        "bot_exchange": bot_exchange(port),
+        "bot_exchange": {"spot": bot_exchange(port), "futures": bot_exchange(port, futures=True)},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")

@@ -25,15 +25,17 @@ from squeezeflow_plugin.clock import Clock, SystemClock
 from squeezeflow_plugin.errors import ProcessError
 from squeezeflow_plugin.market import NS_PER_SECOND
 from squeezeflow_plugin.settings import Endpoint, Settings, process_environ, to_environ
-from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision
-from squeezeflow_plugin.up import report
-from squeezeflow_plugin.up.children import Child
+from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision, TradeEvent
+from squeezeflow_plugin.store.registry import open_store
+from squeezeflow_plugin.up import figures, report
+from squeezeflow_plugin.up.children import Child, Tree
 from squeezeflow_plugin.up.overlay import (
     LOOPBACK,
     Credentials,
     bot_overlay,
     claim_port,
     credentials,
+    traded_pairs,
     write_private,
 )
 
@@ -44,9 +46,15 @@ _POLL_NS = NS_PER_SECOND // 20
 
 @dataclass(frozen=True)
 class UpOptions:
-    """What the command line says; ``seconds`` None runs until it is stopped."""
+    """What the command line says; ``seconds`` None runs until it is stopped.
+
+    ``futures`` trades perpetuals, both ways, instead of spot; ``assets`` are collected and traded instead of
+    those of the settings and the whitelist.
+    """
 
     live: bool = False
+    futures: bool = False
+    assets: tuple[str, ...] = ()
     seconds: int | None = None
     as_json: bool = False
     replay: Path | None = None
@@ -65,7 +73,7 @@ class Simulated(msgspec.Struct, frozen=True):
     port: int
     first_second: int
     endpoints: dict[str, Endpoint]
-    bot_exchange: dict[str, Any]
+    bot_exchange: dict[str, dict[str, Any]]
 
 
 def run_up(options: UpOptions, settings: Settings, out: TextIO = sys.stdout) -> int:
@@ -74,6 +82,9 @@ def run_up(options: UpOptions, settings: Settings, out: TextIO = sys.stdout) -> 
     Raises ProcessError where a child died, a port is taken or the bot is not ready in time.
     """
     clock = SystemClock()
+    if options.assets:
+        count = max(len(options.assets), settings.max_symbols)
+        settings = replace(settings, assets=options.assets, max_symbols=count)
     api_port = claim_port(options.api_port, "FreqTrade's API server")
     settings = _claim_collector_ports(settings, anywhere=options.api_port == 0)
     login = credentials(settings.data_dir / "credentials.json")
@@ -82,7 +93,7 @@ def run_up(options: UpOptions, settings: Settings, out: TextIO = sys.stdout) -> 
         _forget_last_run(settings.data_dir)
         settings = _simulated_database(settings)
     settings.run_dir.mkdir(parents=True, exist_ok=True)
-    with _stop_signals(), _Tree(clock) as tree:
+    with _stop_signals(), Tree(clock) as tree:
         job = _Job(options, settings, api_port, login, tree, clock, out)
         try:
             return job.run()
@@ -142,29 +153,6 @@ def _simulated_database(settings: Settings) -> Settings:
     return settings
 
 
-class _Tree:
-    """The children, stopped in reverse order of their start whatever happens."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.children: list[Child] = []
-        self._clock = clock
-
-    def __enter__(self) -> _Tree:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        for child in reversed(self.children):
-            child.stop(self._clock)
-
-    def check(self) -> None:
-        for child in self.children:
-            child.check()
-            child.sample()
-
-
 class _Job:
     """One run, from the first child to the summary."""
 
@@ -174,7 +162,7 @@ class _Job:
         settings: Settings,
         api_port: int,
         login: Credentials,
-        tree: _Tree,
+        tree: Tree,
         clock: Clock,
         out: TextIO,
     ) -> None:
@@ -196,19 +184,22 @@ class _Job:
         self._out.flush()
 
     def run(self) -> int:
-        exchange = None
+        exchange: dict[str, Any] = {}
         if not self._options.live:
             self._simulated = self._start_simulator()
-            exchange = self._simulated.bot_exchange
+            exchange = self._simulated.bot_exchange["futures" if self._options.futures else "spot"]
             self._settings = replace(
                 self._settings,
                 endpoints=types.MappingProxyType(self._simulated.endpoints),
                 first_second=self._simulated.first_second,
             )
         self._spawn("collector", [*_SQUEEZEFLOW, "collect"])
+        if self._options.assets or not self._options.live:
+            exchange["pair_whitelist"] = traded_pairs(self._settings.assets, futures=self._options.futures)
         self._start_bot(exchange)
         ready = self._wait_ready()
         self._counted = self._collector_counts()
+        self._tree.forget_samples()
         if self._simulated is not None:
             self._start_episode(ready)
         self.say(
@@ -240,17 +231,18 @@ class _Job:
         self._spawn("simulator", command)
         return msgspec.json.decode(self._wait_file(state), type=Simulated)
 
-    def _start_bot(self, exchange: dict[str, Any] | None) -> None:
+    def _start_bot(self, exchange: dict[str, Any]) -> None:
         overlay = self._settings.run_dir / "freqtrade.json"
         body = bot_overlay(self._settings.run_dir, self._login, self._api_port, exchange)
         write_private(overlay, msgspec.json.format(msgspec.json.encode(body)))
         userdir = self._options.userdir
+        config = userdir / ("config.futures.json" if self._options.futures else "config.json")
         self._spawn(
             "freqtrade",
             [
                 sys.executable, "-m", "freqtrade", "trade",
                 "--userdir", str(userdir),
-                "--config", str(userdir / "config.json"),
+                "--config", str(config),
                 "--config", str(overlay),
                 "--strategy", "SqueezeFlow",
             ],
@@ -319,29 +311,43 @@ class _Job:
 
     def _summarise(self, start: int, stop: int) -> report.Summary:
         rows: list[LoggedDecision] = list(self._log.read(start, stop, self._pairs))
-        scored, missed = report.coverage(rows, self._pairs, start, stop)
+        scored, missed = figures.coverage(rows, self._pairs, start, stop)
         counts = self._collector_counts()
         delta = {name: counts.get(name, 0) - self._counted.get(name, 0) for name in counts}
         events = [event for event in self._log.events() if start <= event.at_ns // NS_PER_SECOND < stop]
         self._tree.check()
+        children = self._tree.children
         return report.Summary(
             seconds=stop - start,
             first_second=start,
             seconds_scored=min(scored.values(), default=0),
             scored_by_pair=dict(scored),
-            seconds_missed=missed,
+            seconds_missed=len(missed),
+            candle_starts=figures.candle_starts(start, stop),
+            candle_starts_missed=sum(second % 60 == 0 for second in missed),
             bars=delta.get("bars", 0),
             trades_received=delta.get("trades_received", 0),
             revisions=delta.get("revisions", 0),
             entries=sum(event.kind == "entry_fill" for event in events),
             exits=sum(event.kind == "exit_fill" for event in events),
-            latency_ms=report.latency([row.latency_ms for row in rows]),
-            rss_mb={child.name: round(child.rss_mb, 1) for child in self._tree.children},
-            cpu_s={child.name: round(child.cpu_s, 2) for child in self._tree.children},
+            latency_ms=figures.latency([row.latency_ms for row in rows]),
+            entry_order_ms=self._order_delays(events, "entry_order"),
+            exit_order_ms=self._order_delays(events, "exit_order"),
+            rss_mb={child.name: round(child.rss_mb, 1) for child in children},
+            rss_mb_per_hour={child.name: figures.memory_growth(child.samples) for child in children},
+            cpu_s={child.name: round(child.cpu_s, 2) for child in children},
+            cpu_cores={child.name: figures.cpu_share(child.samples) for child in children},
             episode_offset_s=self._episode_offset_s,
             data_dir=str(self._settings.data_dir),
             errors=[],
         )
+
+    def _order_delays(self, events: list[TradeEvent], kind: str) -> figures.Latency | None:
+        store = open_store(self._settings)
+        try:
+            return figures.latency(figures.order_delays(events, store, kind))
+        finally:
+            store.close()
 
     def _collector_counts(self) -> dict[str, int]:
         """The collector's own counters, which it writes about once a second."""

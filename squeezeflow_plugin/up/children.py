@@ -20,6 +20,7 @@ import psutil
 from squeezeflow_plugin.clock import Clock
 from squeezeflow_plugin.errors import ProcessError
 from squeezeflow_plugin.market import NS_PER_SECOND
+from squeezeflow_plugin.up.figures import Sample
 
 _PR_SET_PDEATHSIG = 1
 _TROUBLE = re.compile(r" - (ERROR|CRITICAL) - |^Traceback ")
@@ -39,6 +40,8 @@ class Child:
         self.log = log
         self.rss_mb = 0.0
         self.cpu_s = 0.0
+        self.samples: list[Sample] = []
+        """One a second at most, in order; emptied where a run's figures begin."""
         try:
             with log.open("wb") as out:
                 self._process = subprocess.Popen(  # noqa: S603 - our own commands, no shell
@@ -70,19 +73,23 @@ class Child:
                 " everything else is stopped"
             )
 
-    def sample(self) -> None:
-        """Keep the largest resident memory seen (MiB) and the CPU seconds used so far."""
+    def sample(self, now_ns: int) -> None:
+        """Keep what the process uses now, the largest resident memory (MiB) and the CPU seconds so far."""
+        if self.samples and now_ns - self.samples[-1].at_ns < NS_PER_SECOND:
+            return
         try:
             with self._usage.oneshot():
-                self.rss_mb = max(self.rss_mb, self._usage.memory_info().rss / _MIB)
+                rss_mb = self._usage.memory_info().rss / _MIB
                 times = self._usage.cpu_times()
         except psutil.NoSuchProcess:
             return
+        self.rss_mb = max(self.rss_mb, rss_mb)
         self.cpu_s = times.user + times.system
+        self.samples.append(Sample(now_ns, rss_mb, self.cpu_s))
 
     def stop(self, clock: Clock, patience_s: float = 15.0) -> None:
         """SIGTERM, after ``patience_s`` SIGKILL to the child's whole group; returns when it is gone."""
-        self.sample()
+        self.sample(clock.now_ns())
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -116,3 +123,32 @@ class Child:
     def _last_line(self) -> str:
         lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
+
+
+class Tree:
+    """The children, stopped in reverse order of their start whatever happens."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.children: list[Child] = []
+        self._clock = clock
+
+    def __enter__(self) -> Tree:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        for child in reversed(self.children):
+            child.stop(self._clock)
+
+    def check(self) -> None:
+        """Raise ProcessError where one has died; look at what the others use."""
+        for child in self.children:
+            child.check()
+            child.sample(self._clock.now_ns())
+
+    def forget_samples(self) -> None:
+        """The figures of a run begin here."""
+        for child in self.children:
+            child.samples.clear()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,16 @@ def claim_port(port: int, what: str) -> int:
         return int(probe.getsockname()[1])
 
 
-def bot_overlay(
-    run_dir: Path, login: Credentials, api_port: int, exchange: dict[str, Any] | None
-) -> dict[str, Any]:
+def traded_pairs(assets: Iterable[str], *, futures: bool) -> list[str]:
+    """Binance's pairs of these assets in FreqTrade's spelling.
+
+    >>> traded_pairs(["BTC"], futures=False), traded_pairs(["BTC"], futures=True)
+    (['BTC/USDT'], ['BTC/USDT:USDT'])
+    """
+    return [f"{asset}/USDT:USDT" if futures else f"{asset}/USDT" for asset in assets]
+
+
+def bot_overlay(run_dir: Path, login: Credentials, api_port: int, exchange: dict[str, Any]) -> dict[str, Any]:
     """FreqTrade's configuration for this run; ``exchange`` replaces parts of its exchange block."""
     overlay: dict[str, Any] = {
         "db_url": f"sqlite:///{(run_dir / 'trades.sqlite').resolve()}",
@@ -82,6 +90,6 @@ def bot_overlay(
             **msgspec.structs.asdict(login),
         },
     }
-    if exchange is not None:
+    if exchange:
         overlay["exchange"] = exchange
     return overlay

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
-import numpy as np
 
 from squeezeflow_plugin.store.decisions import LoggedDecision, TradeEvent
+from squeezeflow_plugin.up.figures import Latency
 
 _PARTS = (
     ("reset", "score_reset"),
@@ -19,24 +19,18 @@ _PARTS = (
 )
 
 
-class Latency(msgspec.Struct, frozen=True):
-    """Milliseconds from a second's end to its decision, over every decision of the run."""
-
-    p50: float
-    p95: float
-    p99: float
-    max: float
-
-
 class Summary(msgspec.Struct, frozen=True):
     """The JSON line.
 
     ``seconds`` of the run, from ``first_second`` (the one after readiness); ``seconds_scored`` of the asset
     with the fewest (all of them in ``scored_by_pair``), ``seconds_missed`` in which any has no decision;
-    ``bars``, ``trades_received`` and ``revisions`` of the collector in the run; ``entries`` and ``exits``
-    filled; ``episode_offset_s`` from the first second to the simulated market's first squeeze episode (None
-    with real exchanges); ``rss_mb`` the largest seen and ``cpu_s`` since start, by process; ``errors`` every
-    error line of any process.
+    ``candle_starts`` seconds :00 in the run and ``candle_starts_missed`` of them; ``bars``,
+    ``trades_received`` and ``revisions`` of the collector in the run; ``entries`` and ``exits`` filled;
+    ``latency_ms`` from a second's end to its decision, ``entry_order_ms`` and ``exit_order_ms`` from the
+    close of the second that caused an order to the order; ``rss_mb`` the largest seen, ``rss_mb_per_hour``
+    its growth, ``cpu_s`` since start and ``cpu_cores`` during the run, by process; ``episode_offset_s`` from
+    the first second to the simulated market's first squeeze episode (None with real exchanges); ``errors``
+    every error line of any process.
     """
 
     seconds: int
@@ -44,14 +38,20 @@ class Summary(msgspec.Struct, frozen=True):
     seconds_scored: int
     scored_by_pair: dict[str, int]
     seconds_missed: int
+    candle_starts: int
+    candle_starts_missed: int
     bars: int
     trades_received: int
     revisions: int
     entries: int
     exits: int
     latency_ms: Latency | None
+    entry_order_ms: Latency | None
+    exit_order_ms: Latency | None
     rss_mb: dict[str, float]
+    rss_mb_per_hour: dict[str, float | None]
     cpu_s: dict[str, float]
+    cpu_cores: dict[str, float]
     episode_offset_s: float | None
     data_dir: str
     errors: list[str]
@@ -108,27 +108,3 @@ def open_pairs(events: Iterable[TradeEvent]) -> set[str]:
         elif event.kind == "exit_fill":
             out.discard(event.pair)
     return out
-
-
-def latency(values: Sequence[float]) -> Latency | None:
-    """Percentiles by linear interpolation; None where nothing was decided.
-
-    >>> latency([1.0, 2.0, 3.0]).p50
-    2.0
-    """
-    if not values:
-        return None
-    p50, p95, p99, top = np.percentile(np.asarray(values), (50, 95, 99, 100)).round(1).tolist()
-    return Latency(p50, p95, p99, top)
-
-
-def coverage(
-    rows: Iterable[LoggedDecision], pairs: Sequence[str], start: int, stop: int
-) -> tuple[Mapping[str, int], int]:
-    """Decisions by pair in ``[start, stop)`` and the number of seconds in which any pair has none."""
-    seen: dict[str, set[int]] = {pair: set() for pair in pairs}
-    for row in rows:
-        if row.pair in seen:
-            seen[row.pair].add(row.second)
-    complete = set.intersection(*seen.values()) if seen else set()
-    return {pair: len(seconds) for pair, seconds in seen.items()}, stop - start - len(complete)

@@ -39,7 +39,7 @@ def test_a_taken_port_is_said_in_one_sentence() -> None:
 
 
 def test_overlay_binds_loopback_and_keeps_trades_in_the_run(tmp_path: Path) -> None:
-    overlay = bot_overlay(tmp_path, credentials(tmp_path / "c.json"), 8081, None)
+    overlay = bot_overlay(tmp_path, credentials(tmp_path / "c.json"), 8081, {})
     assert overlay["api_server"]["listen_ip_address"] == "127.0.0.1"
     assert overlay["db_url"] == f"sqlite:///{tmp_path / 'trades.sqlite'}"
     assert "exchange" not in overlay

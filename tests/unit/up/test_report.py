@@ -49,13 +49,3 @@ def test_a_trade_is_open_between_its_fills() -> None:
         event("exit_fill", "BTC/USDT"),
     ]
     assert report.open_pairs(events) == {"ETH/USDT"}
-
-
-def test_a_second_that_one_pair_lacks_is_missed() -> None:
-    rows = [row(second=s) for s in range(10, 15)] + [row("ETH/USDT", s) for s in (10, 11, 13, 14)]
-    scored, missed = report.coverage(rows, ("BTC/USDT", "ETH/USDT"), 10, 15)
-    assert (dict(scored), missed) == ({"BTC/USDT": 5, "ETH/USDT": 4}, 1)
-
-
-def test_latency_of_nothing_is_unknown() -> None:
-    assert report.latency([]) is None
