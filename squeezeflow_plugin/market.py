@@ -109,12 +109,32 @@ class Bar(msgspec.Struct, frozen=True, array_like=True):
 BAR_FIELDS = ("open", "high", "low", "close", "vbuy", "vsell", "cbuy", "csell", "lbuy", "lsell")
 
 
-class Interval(msgspec.Struct, frozen=True, array_like=True):
-    """Whole seconds ``[start, stop)`` in which a market's feed was connected, subscribed and complete."""
+class Interval(msgspec.Struct, frozen=True, array_like=True, repr_omit_defaults=True):
+    """Whole seconds ``[start, stop)`` in which a market's feed was connected, subscribed and complete.
+
+    ``complete`` is False only among a record's ``repaired``: the seconds turned out to lack trades.
+    """
 
     market: str
     start: int
     stop: int
+    complete: bool = True
+
+
+class DerivativeTicker(msgspec.Struct, frozen=True, array_like=True):
+    """What an exchange says of one perpetual or dated contract beside its trades.
+
+    ``exchange_ns`` is the time the exchange says it for (its answer's where it names none): a second's end
+    minus it is the age. ``interest_base`` and ``interest_usd`` are the open interest in base units and in US
+    dollars, ``funding_rate`` the fraction of the notional that longs pay shorts at the next funding. NaN
+    where the exchange does not say.
+    """
+
+    market: str
+    exchange_ns: int
+    interest_base: float
+    interest_usd: float
+    funding_rate: float
 
 
 class ClosingRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -123,9 +143,11 @@ class ClosingRecord(msgspec.Struct, frozen=True, array_like=True):
     ``bars`` are the second's own; ``revisions`` are whole bars of earlier seconds that changed since
     (each replaces what was known of that market and second); ``covered`` names the markets whose
     feed was complete in the second, ``uncovered`` the other markets the collector is responsible
-    for; ``repaired`` adds earlier spans that have become complete since. ``closed_ns`` is the market time
-    of closing. Records of a collector follow each other second by second; what was known at
-    record k is everything carried by records up to k.
+    for; ``repaired`` corrects that of earlier seconds, in this order: spans that have become complete
+    since, and spans now known to lack trades. ``closed_ns`` is the market time of closing. ``tickers`` are
+    open interest and funding as they stood at the second's end, in every so many records. Records of a
+    collector follow each other second by second; what was known at record k is everything carried by
+    records up to k.
     """
 
     collector: str
@@ -136,3 +158,4 @@ class ClosingRecord(msgspec.Struct, frozen=True, array_like=True):
     covered: tuple[str, ...] = ()
     uncovered: tuple[str, ...] = ()
     repaired: tuple[Interval, ...] = ()
+    tickers: tuple[DerivativeTicker, ...] = ()

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from squeezeflow_plugin.bars.builder import BarBuilder, Outcome, Refused
+from squeezeflow_plugin.bars.interest import TickerBoard
 from squeezeflow_plugin.bars.ledger import CoverageLedger
 from squeezeflow_plugin.bars.offsets import ExchangeOffsets
 from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord, Interval, Trade
@@ -48,11 +49,13 @@ class Closer:
         horizon_s: int = 600,
         silence_limit_s: float = 60.0,
         grace_s: float = 10.0,
+        interest_every_s: int = 30,
     ) -> None:
         self.collector = collector
         self.offsets = ExchangeOffsets()
         self.builder = BarBuilder(horizon_s)
         self.ledger = CoverageLedger(markets, silence_limit_s)
+        self.board = TickerBoard(interest_every_s)
         self._started_ns = started_ns
         self._watermark_ns = watermark_ms * _NS_PER_MS
         self._grace_ns = int(grace_s * NS_PER_SECOND)
@@ -144,6 +147,7 @@ class Closer:
             covered,
             tuple(market for market in self.ledger.markets if market not in set(covered)),
             self.ledger.take_repaired(),
+            self.board.take(second),
         )
 
     def take_refused(self) -> tuple[Refused, ...]:

@@ -5,9 +5,11 @@
 ========  ==========================================================================================
 ``v``     format version, ``1``; a reader refuses any other
 ``r``     the closing record in MessagePack, structs as arrays in the order of their fields:
-          [collector, second, closed_ns, bars, revisions, covered, uncovered, repaired], a bar
+          [collector, second, closed_ns, bars, revisions, covered, uncovered, repaired,
+          tickers], a bar
           [market, second, open, high, low, close, vbuy, vsell, cbuy, csell, lbuy, lsell, revision],
-          a repaired interval [market, start, stop]
+          a repaired interval [market, start, stop, complete], a ticker [market, exchange_ns, interest_base,
+          interest_usd, funding_rate]
 ========  ==========================================================================================
 
 ``squeezeflow:decisions`` - one entry a pair and second, ids by the server, at least once:

@@ -16,6 +16,7 @@ from squeezeflow_plugin.bars.flow import (
     reference_market,
     volumes_cents,
 )
+from squeezeflow_plugin.bars.interest import MEMORY_S
 from squeezeflow_plugin.errors import SettingsError, StoreEmptyError
 from squeezeflow_plugin.market import Bar, Instrument, MarketKind
 from squeezeflow_plugin.phases.decision import Decision
@@ -124,7 +125,7 @@ def open_desk(
     start = max(start, span[0])
     timelines = {pair: AssetTimeline(markets, spec, start) for pair, markets in pairs.items()}
     for timeline in timelines.values():
-        _know_past_volumes(store, timeline, start, spec.horizon_s + CLOSING_SLACK_S)
+        _know_the_past(store, timeline, start, spec.horizon_s + CLOSING_SLACK_S)
     for watch in wanted:
         if watch.pair in timelines:
             timelines[watch.pair].watch(watch.key, watch.event_second, watch.direction)
@@ -136,8 +137,8 @@ def open_desk(
     return Desk(timelines, stop)
 
 
-def _know_past_volumes(store: BarStore, timeline: AssetTimeline, start: int, kept_s: int) -> None:
-    """Tell the timeline what its markets traded in the 24 hours before ``start``, as known then."""
+def _know_the_past(store: BarStore, timeline: AssetTimeline, start: int, kept_s: int) -> None:
+    """Tell the timeline what its markets did in the 24 hours before ``start``, as known then."""
     markets = timeline.rows.markets.all
     span = store.span()
     first = max(start // HOUR_S - WEIGHT_HOURS, 0 if span is None else span[0] // HOUR_S) * HOUR_S
@@ -147,6 +148,7 @@ def _know_past_volumes(store: BarStore, timeline: AssetTimeline, start: int, kep
         for market, cents in _totals(whole):
             timeline.rows.know_volume(market, hour, cents)
     timeline.rows.know(_bars(store.bars(max(cut, 0), start, markets, known_at=start - 1)))
+    timeline.rows.know_tickers(store.tickers(start - MEMORY_S, start, markets))
 
 
 def _totals(columns: BarColumns) -> Iterator[tuple[str, int]]:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezeflow_plugin.bars.flow import HOUR_S, WEIGHT_HOURS, AssetMarkets, coverage_share, volumes_cents
+from squeezeflow_plugin.bars.interest import MEMORY_S, interest_changes
 from squeezeflow_plugin.features.layout import (
     CLOSE,
     COVERAGE_P,
@@ -86,7 +87,8 @@ class _Reader:
     def read(self, start: int, stop: int) -> FinalRows:
         columns = self._store.bars(start, stop, self._markets.all)
         values = np.zeros((len(ROW_NAMES), stop - start))
-        values[OI_CHANGE] = np.nan
+        tickers = self._store.tickers(start - MEMORY_S, stop, self._markets.perp)
+        values[OI_CHANGE] = interest_changes(self._markets.perp, tickers, start, stop)
         self._write_flow(values, columns, start)
         self._write_prices(values, columns, start)
         self._write_coverage(values, start, stop)

@@ -23,6 +23,7 @@ from squeezeflow_plugin.bars.flow import (
     liquidated,
     volume_cents,
 )
+from squeezeflow_plugin.bars.interest import InterestChange, KnownTicker
 from squeezeflow_plugin.errors import EngineError
 from squeezeflow_plugin.features.flow import Flow, FlowRow
 from squeezeflow_plugin.features.layout import (
@@ -46,10 +47,10 @@ CLOSING_SLACK_S = 60
 class AssetRows:
     """Contiguous seconds ``[first, stop)`` of one asset, the newest ``hold`` to ``2 * hold`` of them.
 
-    A row holds ``ROW_NAMES`` in that order: the method's inputs (``oi_change`` is NaN, open interest is not
-    collected yet), ``volume``, what the reference market traded in base units, and the asset's forced
-    orders, ``liquidated_buy`` (shorts) and ``liquidated_sell`` (longs) in quote currency. A bar can be
-    revised for ``horizon_s`` seconds; the bars of those seconds are kept one by one for it.
+    A row holds ``ROW_NAMES`` in that order: the method's inputs, ``volume``, what the reference market traded
+    in base units, and the asset's forced orders, ``liquidated_buy`` (shorts) and ``liquidated_sell`` (longs)
+    in quote currency. A bar can be revised for ``horizon_s`` seconds; the bars of those seconds are kept one
+    by one for it.
     """
 
     def __init__(self, markets: AssetMarkets, first: int, *, hold: int, horizon_s: int) -> None:
@@ -66,6 +67,7 @@ class AssetRows:
         self._volumes = HourlyVolumes(markets.all)
         self._weights: dict[int, tuple[int, ...]] = {}
         self._shares: dict[tuple[int, int], tuple[float, float, float]] = {}
+        self._interest = InterestChange(markets.perp)
 
     @property
     def stop(self) -> int:
@@ -104,6 +106,11 @@ class AssetRows:
                 if bar.second >= self.first - self._kept_s:
                     self._bars.setdefault(bar.second, {})[bar.market] = bar
 
+    def know_tickers(self, tickers: Iterable[KnownTicker]) -> None:
+        """Take note of open interest that records before the first row carried, in their order."""
+        for second, ticker in tickers:
+            self._interest.add(second, ticker)
+
     def know_volume(self, market: str, hour_start: int, cents: int) -> None:
         """Count a market's volume of an earlier hour as a whole, in hundredths of the quote currency."""
         self._volumes.add(market, hour_start, cents)
@@ -129,6 +136,8 @@ class AssetRows:
             bars |= {bar.market: bar for bar in record.bars if bar.market in self._bits}
             for market in record.covered:
                 mask |= self._bits.get(market, 0)
+            for ticker in record.tickers:
+                self._interest.add(record.second, ticker)
         self._append(bars, mask)
         return changed
 
@@ -142,6 +151,7 @@ class AssetRows:
                 self._volumes.add(bar.market, second, volume_cents(bar))
         self._write(place, bars)
         self._values[COVERAGE_S:OI_CHANGE, place] = self._coverage(place)
+        self._values[OI_CHANGE, place] = self._interest.at(second)
         self._bars.pop(second - self._kept_s, None)
 
     def _revise(self, bar: Bar) -> bool:
@@ -171,8 +181,10 @@ class AssetRows:
         start, stop = max(interval.start, self.first), min(interval.stop, self.stop)
         changed = False
         for place in range(start - self.first, stop - self.first):
-            if bit & ~self._masks[place]:
-                self._masks[place] |= bit
+            mask = self._masks[place]
+            mask = mask | bit if interval.complete else mask & ~bit
+            if mask != self._masks[place]:
+                self._masks[place] = mask
                 self._values[COVERAGE_S:OI_CHANGE, place] = self._coverage(place)
                 changed = True
         return changed

@@ -14,9 +14,10 @@ from squeezeflow_plugin.market import ClosingRecord
 from squeezeflow_plugin.store import packing
 from squeezeflow_plugin.store.catalogue import COLLECTOR_BITS, Catalogue
 from squeezeflow_plugin.store.layout import BATCH_RECORDS, HIGHEST, LOWEST, Partition
+from squeezeflow_plugin.store.paging import CLOSINGS_AND_BARS
 from squeezeflow_plugin.store.validation import check_record
 
-Written = tuple[int, int, int, bytes | None, int | None, bytes | None]
+Written = tuple[int, int, int, bytes | None, int | None, bytes | None, bytes | None]
 Rolled = Callable[[Partition, int], "dict[int, ClosingRecord]"]
 """The records by position of a partition's hour around a second."""
 
@@ -89,14 +90,14 @@ class Append:
             msgspec.msgpack.encode(record.repaired) if record.repaired else None,
             zlib.crc32(packed) if packed else None,
             packed or None,
+            msgspec.msgpack.encode(record.tickers) if record.tickers else None,
         )
 
     def _is_stored(self, record: ClosingRecord, written: Written) -> bool:
         stored = (
             self._pending.get(written[0])
             or self._connection.execute(
-                "SELECT c.position, c.closed_ns, c.coverage, c.repaired, b.checksum, b.packed FROM closings c"
-                " LEFT JOIN bars b ON b.position = c.position WHERE c.position = ?",
+                f"{CLOSINGS_AND_BARS} WHERE c.position = ?",
                 (written[0],),
             ).fetchone()
         )
@@ -139,5 +140,8 @@ class Append:
         self._connection.executemany(
             "INSERT INTO bars VALUES (?, ?, ?)",
             [(row[0], row[4], row[5]) for row in rows if row[5] is not None],
+        )
+        self._connection.executemany(
+            "INSERT INTO tickers VALUES (?, ?)", [(row[0], row[6]) for row in rows if row[6] is not None]
         )
         self._pending.clear()

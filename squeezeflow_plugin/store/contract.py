@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from squeezeflow_plugin.bars.interest import KnownTicker
 from squeezeflow_plugin.market import ClosingRecord, Instrument, Interval
 
 
@@ -67,6 +68,13 @@ class BarView(Protocol):
         known_at: int | None = None,
     ) -> tuple[Interval, ...]:
         """The covered intervals, clipped to the span, ordered by (market, start), none touching another."""
+        ...
+
+    def tickers(self, start: int, stop: int, markets: Iterable[str] | None = None) -> tuple[KnownTicker, ...]:
+        """What the records of the span say of open interest and funding, ordered by (second, collector).
+
+        They are never revised, so this is also what was known at record ``stop - 1``.
+        """
         ...
 
     def span(self) -> tuple[int, int] | None:

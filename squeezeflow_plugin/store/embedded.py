@@ -22,8 +22,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from squeezeflow_plugin.bars.interest import KnownTicker
 from squeezeflow_plugin.errors import StoreCorruptError, StoreError
-from squeezeflow_plugin.market import Bar, ClosingRecord, Instrument, Interval
+from squeezeflow_plugin.market import Bar, ClosingRecord, DerivativeTicker, Instrument, Interval
 from squeezeflow_plugin.store import packing
 from squeezeflow_plugin.store.appending import Append, Written
 from squeezeflow_plugin.store.catalogue import COLLECTOR_BITS, Catalogue
@@ -46,7 +47,9 @@ from squeezeflow_plugin.store.sqlite import open_reader, open_writer, transactio
 _REPAIRS = (
     "SELECT position, repaired FROM closings WHERE repaired IS NOT NULL AND position >= ?1 AND position < ?2"
     " UNION SELECT position, repaired FROM rolled_repairs WHERE position >= ?1 AND position < ?2"
+    " ORDER BY position"
 )
+_TICKERS = "SELECT position, packed FROM tickers WHERE position >= ? AND position < ?"
 _Rolled = TypeVar("_Rolled")
 
 
@@ -155,6 +158,19 @@ class EmbeddedBarStore:
         kept = (span for span in spans if wanted is None or span.market in wanted)
         return merge_intervals(kept, start, stop)
 
+    def tickers(self, start: int, stop: int, markets: Iterable[str] | None = None) -> tuple[KnownTicker, ...]:
+        """As the contract says."""
+        wanted = None if markets is None else frozenset(markets)
+        rows = dict(self._select(_TICKERS, (position(start), position(stop))))
+        self._load_names()
+        rank = rank_of(self._catalogue.collector_names)
+        return tuple(
+            (place >> COLLECTOR_BITS, ticker)
+            for place in sorted(rows, key=lambda each: (each >> COLLECTOR_BITS, rank[each & COLLECTOR_MASK]))
+            for ticker in self._tickers_in(place, rows[place])
+            if wanted is None or ticker.market in wanted
+        )
+
     def collectors(self) -> tuple[str, ...]:
         """As the contract says."""
         return tuple(row[0] for row in self._select("SELECT name FROM collectors ORDER BY name"))
@@ -234,6 +250,7 @@ class EmbeddedBarStore:
     def _rolled_records(self, name: str, start: int, stop: int) -> dict[int, ClosingRecord]:
         """The records of a partition by position."""
         closings = self._rolled_closings(name, start, stop)
+        tickers = dict(self._select(_TICKERS, (position(start), position(stop))))
         rows = self._partitions.bars(name, start, stop, self._catalogue, placed=True)
         at = rows.known << COLLECTOR_BITS | rows.collector
         order = np.lexsort((rows.place, at))
@@ -251,7 +268,7 @@ class EmbeddedBarStore:
             zip(*columns, strict=True), closings.repaired, strict=True
         ):
             head = (place, closed_ns, state, repaired)
-            found[place] = self._closing(head, tuple(bars[a:b]), tuple(bars[b:c]))
+            found[place] = self._closing(head, tuple(bars[a:b]), tuple(bars[b:c]), tickers.get(place))
         return found
 
     def _rolled_hour(self, partition: Partition, second: int) -> dict[int, ClosingRecord]:
@@ -301,7 +318,7 @@ class EmbeddedBarStore:
                 raise self._corrupt(f"the bars of record {place >> COLLECTOR_BITS} fail their checksum")
 
     def _record(self, row: Written) -> ClosingRecord:
-        place, _, _, _, checksum, packed = row
+        place, _, _, _, checksum, packed, tickers = row
         bars: tuple[Bar, ...] = ()
         revisions: tuple[Bar, ...] = ()
         if packed is not None and checksum is not None:
@@ -311,10 +328,14 @@ class EmbeddedBarStore:
                 bars, revisions = packing.unpack(packed, second, self._catalogue.market_names)
             except IndexError as error:
                 raise self._corrupt(f"record {second} refers to a market that is not there") from error
-        return self._closing(row[:4], bars, revisions)
+        return self._closing(row[:4], bars, revisions, tickers)
 
     def _closing(
-        self, row: tuple[int, int, int, bytes | None], bars: tuple[Bar, ...], revisions: tuple[Bar, ...]
+        self,
+        row: tuple[int, int, int, bytes | None],
+        bars: tuple[Bar, ...],
+        revisions: tuple[Bar, ...],
+        packed_tickers: bytes | None,
     ) -> ClosingRecord:
         place, closed_ns, state, repaired = row
         second = place >> COLLECTOR_BITS
@@ -324,7 +345,16 @@ class EmbeddedBarStore:
         except IndexError as error:
             raise self._corrupt(f"record {second} refers to a name that is not there") from error
         spans = () if repaired is None else self._repaired(place, repaired)
-        return ClosingRecord(collector, second, closed_ns, bars, revisions, covered, uncovered, spans)
+        tickers = () if packed_tickers is None else self._tickers_in(place, packed_tickers)
+        return ClosingRecord(
+            collector, second, closed_ns, bars, revisions, covered, uncovered, spans, tickers
+        )
+
+    def _tickers_in(self, place: int, packed: bytes) -> tuple[DerivativeTicker, ...]:
+        try:
+            return msgspec.msgpack.decode(packed, type=tuple[DerivativeTicker, ...])
+        except msgspec.MsgspecError as error:
+            raise self._corrupt(f"the tickers of record {place >> COLLECTOR_BITS} cannot be read") from error
 
     def _repaired(self, place: int, repaired: bytes) -> tuple[Interval, ...]:
         try:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from squeezeflow_plugin.bars.interest import KnownTicker
 from squeezeflow_plugin.clock import Clock, SystemClock
 from squeezeflow_plugin.errors import StoreCorruptError, StoreError
 from squeezeflow_plugin.market import ClosingRecord, Instrument, Interval
@@ -149,6 +150,18 @@ class InfluxBarStore:
         """As the contract says."""
         self._check()
         return coverage_of(self._reader, start, stop, markets, known_at)
+
+    def tickers(self, start: int, stop: int, markets: Iterable[str] | None = None) -> tuple[KnownTicker, ...]:
+        """As the contract says."""
+        self._check()
+        wanted = None if markets is None else frozenset(markets)
+        closings = sorted(self._reader.tickers(start, stop), key=lambda each: (each.second, each.collector))
+        return tuple(
+            (closing.second, ticker)
+            for closing in closings
+            for ticker in closing.known_tickers()
+            if wanted is None or ticker.market in wanted
+        )
 
     def collectors(self) -> tuple[str, ...]:
         """As the contract says."""

@@ -33,6 +33,7 @@ from squeezeflow_plugin.store.influx_schema import (
     BarLines,
     tag,
     text,
+    ticker_lines,
 )
 from squeezeflow_plugin.store.validation import check_record
 
@@ -264,6 +265,7 @@ class InfluxAppender:
             return [c for c in closings if found.get((c.second, c.collector)) != c]
 
         coverage = [line for entry in chunk for line in self._coverage_lines(entry.record)]
+        coverage += [line for entry in chunk for line in ticker_lines(entry.record)]
         if coverage:
             self._server.write(SECOND.policy, coverage)
         self._until_there("closings", lambda lost: (c.line() for c in lost), closings, missing)

@@ -58,7 +58,9 @@ _BAR_TYPES = {
     "market": pa.dictionary(pa.int32(), pa.string()),
     **{name: pa.float64() for name in BAR_FIELDS},
 }
-_STRINGS = frozenset({"collector", "markets", "covered", "bars", "revised", "repaired", "odd", "kept"})
+_STRINGS = frozenset(
+    {"collector", "markets", "covered", "bars", "revised", "repaired", "odd", "kept", "tickers"}
+)
 _CLOSING_TYPES = {name: pa.string() if name in _STRINGS else pa.int64() for name in FIELDS}
 _BAR_COLUMNS = ", ".join(map(quoted, ("market", *BAR_FIELDS)))
 _CLOSING_COLUMNS = ", ".join(map(quoted, FIELDS))
@@ -136,6 +138,12 @@ class InfluxReader:
         statement = select("repaired, collector", self.source(CLOSINGS), span(start, stop))
         for time_ms, repaired, collector in values_in(self.server.ask(statement)[0]):
             yield Closing(second_of(time_ms), collector, 0, "", "0", "0", 0, repaired=repaired)
+
+    def tickers(self, start: int, stop: int) -> Iterator[Closing]:
+        """The records of the span that carry tickers; only that field of them is filled."""
+        statement = select("tickers, collector", self.source(CLOSINGS), span(start, stop))
+        for time_ms, tickers, collector in values_in(self.server.ask(statement)[0]):
+            yield Closing(second_of(time_ms), collector, 0, "", "0", "0", 0, tickers=tickers)
 
     def largest_lag(self, start: int) -> int:
         """The most seconds any record from ``start`` on reaches back; 0 where none revises."""

@@ -14,6 +14,7 @@ field           type     meaning
 ``repaired``    string   packed repaired intervals
 ``odd``         string   packed (covered, uncovered, markets of the bars): only where their order is not the
                          sorted one, or a market with a bar is neither covered nor uncovered
+``tickers``     string   packed open interest and funding
 ``kept``        string   packed own bars that ``trades_1s`` does not show (any more), because a later version
                          stands there; written again whenever one more bar is superseded
 ==============  =======  ==================================================================================
@@ -38,7 +39,7 @@ from typing import Any
 import msgspec
 
 from squeezeflow_plugin.errors import StoreCorruptError, StoreIncompleteError
-from squeezeflow_plugin.market import Bar, ClosingRecord, Interval
+from squeezeflow_plugin.market import Bar, ClosingRecord, DerivativeTicker, Interval
 from squeezeflow_plugin.store.influx_schema import CLOSINGS, tag, text
 
 _ROW = struct.Struct("<8d2Qi")
@@ -54,7 +55,7 @@ class _Odd(msgspec.Struct, frozen=True, array_like=True):
 
 FIELDS = (
     "collector", "closed_ns", "markets", "covered", "bars", "checksum",
-    "lag", "revised", "repaired", "odd", "kept",
+    "lag", "revised", "repaired", "odd", "kept", "tickers",
 )  # fmt: skip  # in the order of Closing
 
 
@@ -74,6 +75,7 @@ class Closing:
     repaired: str | None = None
     odd: str | None = None
     kept: str | None = None
+    tickers: str | None = None
 
     def line(self) -> str:
         """The point in line protocol."""
@@ -83,7 +85,7 @@ class Closing:
         ]
         if self.lag is not None:
             fields.append(f"lag={self.lag}i")
-        for name in ("revised", "repaired", "odd", "kept"):
+        for name in ("revised", "repaired", "odd", "kept", "tickers"):
             value = getattr(self, name)
             if value is not None:
                 fields.append(f"{name}={text(value)}")
@@ -108,6 +110,10 @@ class Closing:
     def repaired_spans(self) -> tuple[Interval, ...]:
         spans: tuple[Interval, ...] = self._unpack(self.repaired, tuple[Interval, ...])
         return spans
+
+    def known_tickers(self) -> tuple[DerivativeTicker, ...]:
+        tickers: tuple[DerivativeTicker, ...] = self._unpack(self.tickers, tuple[DerivativeTicker, ...])
+        return tickers
 
     def coverage(self, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Covered and uncovered markets; ``names`` is the list that ``markets`` stands for."""
@@ -136,7 +142,7 @@ class Closing:
         covered, uncovered = self.coverage(names)
         return ClosingRecord(
             self.collector, self.second, self.closed_ns, tuple(own), self.revisions(),
-            covered, uncovered, self.repaired_spans(),
+            covered, uncovered, self.repaired_spans(), self.known_tickers(),
         )  # fmt: skip  # the record's fields in their order
 
     def _series(self) -> str:
@@ -172,6 +178,7 @@ def closing_of(record: ClosingRecord) -> tuple[Closing, tuple[str, ...]]:
         lag=max(record.second - bar.second for bar in revised) if revised else None,
         revised=pack(revised) if revised else None,
         repaired=pack(record.repaired) if record.repaired else None,
+        tickers=pack(record.tickers) if record.tickers else None,
         odd=None if is_sorted and len(named) == len(names) else pack((record.covered, record.uncovered, own)),
     )
     return closing, names

@@ -9,6 +9,8 @@ retention policy      measurement         tags                      fields
 ``aggr_1s``           ``closings_1s``     ``collector``             see ``influx_record``
 ``aggr_1s``           ``coverage_1s``     ``collector`` ``market``  covered (boolean), written at each change
                                                                     and at each whole minute
+``aggr_1s``           ``open_interest``   ``market``                base (base units), usd, age_s
+``aggr_1s``           ``funding``         ``market``                rate (fraction), age_s
 ``squeezeflow``       ``instruments``     ``market``                description (JSON), at time 0
 ``squeezeflow``       ``market_lists``    ``digest``                names (JSON), at time 0
 ``squeezeflow_live``  ``records_1s``      ``collector``             record (packed), the last hour only
@@ -29,10 +31,11 @@ https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from squeezeflow_plugin.errors import StoreError
-from squeezeflow_plugin.market import BAR_FIELDS, Bar
+from squeezeflow_plugin.market import BAR_FIELDS, NS_PER_SECOND, Bar, ClosingRecord
 
 META_POLICY = "squeezeflow"
 LIVE_POLICY = "squeezeflow_live"
@@ -41,6 +44,8 @@ LIVE_HOURS = 1  # InfluxDB's least
 LIVE_SECONDS = 900  # records up to this old are written there
 CLOSINGS = "closings_1s"
 COVERAGE = "coverage_1s"
+OPEN_INTEREST = "open_interest"
+FUNDING = "funding"
 INSTRUMENTS = "instruments"
 MARKET_LISTS = "market_lists"
 COVERAGE_EVERY = 60
@@ -139,6 +144,26 @@ def text(value: str) -> str:
     """
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def ticker_lines(record: ClosingRecord) -> Iterator[str]:
+    """Lines of ``open_interest`` and ``funding``, for whoever plots them; a number not known is left out.
+
+    >>> from squeezeflow_plugin.market import DerivativeTicker
+    >>> ticker = DerivativeTicker("B:x", 5_500_000_000, 2.0, float("nan"), 0.0001)
+    >>> list(ticker_lines(ClosingRecord("main", 6, 0, tickers=(ticker,))))
+    ['open_interest,market=B:x base=2.0,age_s=1.5 6', 'funding,market=B:x rate=0.0001,age_s=1.5 6']
+    """
+    for ticker in record.tickers:
+        age_s = ((record.second + 1) * NS_PER_SECOND - ticker.exchange_ns) / NS_PER_SECOND
+        for measurement, numbers in (
+            (OPEN_INTEREST, (("base", ticker.interest_base), ("usd", ticker.interest_usd))),
+            (FUNDING, (("rate", ticker.funding_rate),)),
+        ):
+            known = [f"{name}={value!r}" for name, value in numbers if math.isfinite(value)]
+            if known:
+                series = f"{measurement},market={tag(ticker.market)}"
+                yield f"{series} {','.join(known)},age_s={age_s!r} {record.second}"
 
 
 class BarLines:

@@ -27,10 +27,12 @@ _PARTITIONS = (
     # A repair speaks of seconds long before its own record: found here, no file has to be searched for it.
     "CREATE TABLE rolled_repairs (position INTEGER PRIMARY KEY, repaired BLOB NOT NULL)",
 )
+# A row every half minute; they stay here until their period is dropped.
+_TICKERS = ("CREATE TABLE tickers (position INTEGER PRIMARY KEY, packed BLOB NOT NULL)",)
 SCHEMA = Schema(
     what="bar store",
     application_id=0x53464C42,  # "SFLB"
-    version=2,
+    version=3,
     ddl=(
         *DDL,
         """CREATE TABLE closings (
@@ -43,8 +45,9 @@ SCHEMA = Schema(
         "CREATE TABLE limits (largest_lag INTEGER NOT NULL)",
         "INSERT INTO limits VALUES (0)",
         *_PARTITIONS,
+        *_TICKERS,
     ),
-    upgrades={1: _PARTITIONS},
+    upgrades={1: _PARTITIONS, 2: _TICKERS},
 )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 import numpy as np
 
+from squeezeflow_plugin.bars.interest import KnownTicker
 from squeezeflow_plugin.errors import StoreConflictError
 from squeezeflow_plugin.market import Bar, ClosingRecord, Instrument, Interval
 from squeezeflow_plugin.store.contract import BarColumns
@@ -90,11 +91,23 @@ class MemoryBarStore:
         """As the contract says."""
         wanted = None if markets is None else frozenset(markets)
         spans: list[Interval] = []
-        for record in self._known(start, known_at):
+        records = tuple(self._known(start, known_at))
+        for record in records:
             spans += [Interval(market, record.second, record.second + 1) for market in record.covered]
+        for record in records:
             spans += record.repaired
         kept = (span for span in spans if wanted is None or span.market in wanted)
         return merge_intervals(kept, start, stop)
+
+    def tickers(self, start: int, stop: int, markets: Iterable[str] | None = None) -> tuple[KnownTicker, ...]:
+        """As the contract says."""
+        wanted = None if markets is None else frozenset(markets)
+        return tuple(
+            (record.second, ticker)
+            for record in self.records(start, stop)
+            for ticker in record.tickers
+            if wanted is None or ticker.market in wanted
+        )
 
     def collectors(self) -> tuple[str, ...]:
         """As the contract says."""

@@ -36,9 +36,13 @@ class Page:
     partition: Partition | None
 
 
+CLOSINGS_AND_BARS = (
+    "SELECT c.position, c.closed_ns, c.coverage, c.repaired, b.checksum, b.packed, t.packed FROM closings c"
+    " LEFT JOIN bars b ON b.position = c.position LEFT JOIN tickers t ON t.position = c.position"
+)
+"""The columns of ``appending.Written``."""
 CLOSINGS = Query(
-    "SELECT c.position, c.closed_ns, c.coverage, c.repaired, b.checksum, b.packed FROM closings c"
-    " LEFT JOIN bars b ON b.position = c.position WHERE c.position >= ? AND c.position < ? ORDER BY 1",
+    f"{CLOSINGS_AND_BARS} WHERE c.position >= ? AND c.position < ? ORDER BY 1",
     "SELECT MIN(position) FROM closings WHERE position >= ?",
     hourly=True,
 )

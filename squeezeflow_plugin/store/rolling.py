@@ -132,6 +132,10 @@ class StoreKeeper:
                 with transaction(self._connection):
                     for partition in gone:
                         self._strike(partition)
+                        self._connection.execute(
+                            "DELETE FROM tickers WHERE position >= ? AND position < ?",
+                            (position(partition.start), position(partition.stop)),
+                        )
                     self._begin_later()
             for partition in gone:
                 self._remove(partition)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from squeezeflow_plugin.errors import StoreError
-from squeezeflow_plugin.market import ClosingRecord
+from squeezeflow_plugin.market import NS_PER_SECOND, ClosingRecord
 
 
 def check_record(record: ClosingRecord) -> None:
@@ -11,7 +11,7 @@ def check_record(record: ClosingRecord) -> None:
 
     A bar stands in the record of its own second, a revision in a later one; a record holds one bar of a
     market and second; a market is covered or uncovered; a repaired span is not empty and lies before the
-    record's end.
+    record's end; a ticker speaks of no later time than that either, and of each market there is one.
 
     >>> check_record(ClosingRecord("main", 100, 100_400_000_000, covered=("BINANCE:btcusdt",)))
     """
@@ -35,6 +35,13 @@ def check_record(record: ClosingRecord) -> None:
     for span in record.repaired:
         if not span.start < span.stop <= second + 1:
             raise _error(record, f"repaired span [{span.start}, {span.stop}) of {span.market} is impossible")
+    for ticker in record.tickers:
+        if ticker.exchange_ns >= (second + 1) * NS_PER_SECOND:
+            raise _error(
+                record, f"the ticker of {ticker.market} is of {ticker.exchange_ns} ns, which is later"
+            )
+    if len({ticker.market for ticker in record.tickers}) != len(record.tickers):
+        raise _error(record, "a market has two tickers")
 
 
 def _error(record: ClosingRecord, reason: str) -> StoreError:

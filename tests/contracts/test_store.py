@@ -13,7 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from squeezeflow_plugin.errors import StoreConflictError, StoreError
-from squeezeflow_plugin.market import BAR_FIELDS, Bar, ClosingRecord, Instrument, Interval, MarketKind
+from squeezeflow_plugin.market import (
+    BAR_FIELDS,
+    Bar,
+    ClosingRecord,
+    DerivativeTicker,
+    Instrument,
+    Interval,
+    MarketKind,
+)
 from squeezeflow_plugin.store.contract import BarColumns, BarStore
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
 from squeezeflow_plugin.store.influx import InfluxBarStore
@@ -115,9 +123,17 @@ def record_streams(draw: st.DrawFn) -> list[ClosingRecord]:
                     covered=tuple(covered),
                     uncovered=tuple(market for market in MARKETS if market not in covered),
                     repaired=tuple(repaired[:1]),
+                    tickers=tuple(_draw_tickers(draw, second)),
                 )
             )
     return stream
+
+
+def _draw_tickers(draw: st.DrawFn, second: int) -> Iterator[DerivativeTicker]:
+    for market in draw(st.lists(st.sampled_from(MARKETS), unique=True, max_size=2)):
+        age_ns = draw(st.integers(1, 10**12))
+        interest, funding = draw(volumes | st.just(math.nan)), draw(volumes | st.just(math.nan))
+        yield DerivativeTicker(market, (second + 1) * 10**9 - age_ns, interest, interest, funding)
 
 
 def _draw_bar(draw: st.DrawFn, market: str, second: int, revision: int) -> Bar:
@@ -235,6 +251,14 @@ def test_any_stream_reads_back_and_every_view_equals_the_naive_one(
     assert set(flat) == naive_coverage(stream, start, stop, markets, known_at)
     assert len(flat) == len(set(flat))
     assert not {(i.market, i.stop) for i in intervals} & {(i.market, i.start) for i in intervals}
+    tickers = [
+        (item.second, ticker)
+        for item in in_order
+        for ticker in item.tickers
+        if start <= item.second < stop and (markets is None or ticker.market in markets)
+    ]
+    # encoded, because a NaN differs from itself
+    assert msgspec.msgpack.encode(store.tickers(start, stop, markets)) == msgspec.msgpack.encode(tickers)
     assert store.collectors() == tuple(sorted({item.collector for item in stream}))
     assert store.span() == ((in_order[0].second, in_order[-1].second + 1) if stream else None)
     for collector in ("main", "a-second-one"):
@@ -250,6 +274,7 @@ def test_an_empty_store_answers_everything(make_store: StoreMaker) -> None:
     assert store.collectors() == ()
     assert list(store.records(0, 2**40)) == []
     assert store.coverage(0, 2**40) == ()
+    assert store.tickers(0, 2**40) == ()
     assert store.instruments() == ()
     columns = store.bars(0, 2**40)
     assert (len(columns), columns.names) == (0, ())
@@ -316,6 +341,8 @@ def test_a_revision_replaces_the_bar_and_the_past_stays_readable(make_store: Sto
         (record(T0, covered=(MARKETS[0],), uncovered=(MARKETS[0],)), "named twice"),
         (record(T0, repaired=(Interval(MARKETS[0], T0, T0),)), "is impossible"),
         (record(T0, repaired=(Interval(MARKETS[0], T0, T0 + 2),)), "is impossible"),
+        (record(T0, tickers=(DerivativeTicker(MARKETS[0], (T0 + 1) * 10**9, 1.0, 1.0, 0.0),)), "is later"),
+        (record(T0, tickers=(DerivativeTicker(MARKETS[0], 0, 1.0, 1.0, 0.0),) * 2), "two tickers"),
     ],
 )
 def test_a_record_that_contradicts_itself_is_refused(

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from squeezeflow_plugin.bars.flow import AssetMarkets
-from squeezeflow_plugin.features.layout import CLOSE, COVERAGE_P, COVERAGE_S
-from squeezeflow_plugin.market import ClosingRecord, Interval
+from squeezeflow_plugin.features.layout import CLOSE, COVERAGE_P, COVERAGE_S, OI_CHANGE
+from squeezeflow_plugin.market import NS_PER_SECOND, ClosingRecord, DerivativeTicker, Interval
 from squeezeflow_plugin.provider.closings import closed_seconds
 from squeezeflow_plugin.provider.final import VOLUME, FinalRows, final_rows
 from squeezeflow_plugin.provider.rows import AssetRows
@@ -31,6 +31,12 @@ def _records(seed: int) -> list[ClosingRecord]:
         covered = records[place].covered
         kept = tuple(name for name in covered if name != SPOT_B.market)
         records[place] = msgspec.structs.replace(records[place], covered=kept)
+    for place in range(0, ROWS, 30):
+        if rng.random() < 0.8:
+            end_ns = (records[place].second + 1) * NS_PER_SECOND
+            interest = DerivativeTicker(PERP_A.market, end_ns - int(rng.integers(1, 10**11)), 1.0, 0.0, 0.0)
+            interest = msgspec.structs.replace(interest, interest_usd=float(rng.integers(90, 110)))
+            records[place] = msgspec.structs.replace(records[place], tickers=(interest,))
     second = records[5_000].second
     repaired = (Interval(SPOT_B.market, second - 3_000, second - 100), Interval("X:other", 0, 10**9))
     records[5_000] = msgspec.structs.replace(records[5_000], repaired=repaired)
@@ -63,6 +69,7 @@ def test_it_is_what_live_rows_end_with(store: MemoryBarStore) -> None:
     expected = live.values(*span)
     shares = expected[COVERAGE_S : COVERAGE_P + 1]
     assert len(np.unique(shares)) >= 5, "hours with different weights were met"
+    assert len(np.unique(expected[OI_CHANGE])) >= 20, "open interest changed"
     assert found.tobytes() == expected.tobytes()
 
 
