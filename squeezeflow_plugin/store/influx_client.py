@@ -32,7 +32,7 @@ from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import WriteApi, WriteOptions
 from influxdb_client.rest import ApiException
 from influxdb_client.service.write_service import WriteService
-from reactivex.scheduler import EventLoopScheduler
+from reactivex.scheduler import NewThreadScheduler
 
 from squeezeflow_plugin.errors import (
     SettingsError,
@@ -45,7 +45,7 @@ from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.influx_schema import quoted
 
 _BLOB_LINES = 5000  # measured best of 20..12000
-_IN_FLIGHT = 4
+_IN_FLIGHT = 2  # while the server takes one batch in, it can parse the next
 _SENTINEL = b"name,tags,name,duration,"
 _MISSING = re.compile(r"(database|retention policy|measurement) not found")
 # Each failed attempt at length, where what matters reaches the caller as an error.
@@ -122,6 +122,12 @@ class InfluxServer:
 
         Where it raises, any part of the lines may have been written.
         """
+        with self.writing(policy, lines):
+            pass
+
+    @contextmanager
+    def writing(self, policy: str, lines: Iterable[str]) -> Iterator[None]:
+        """``write`` whose last batches are under way while the body runs; all are acknowledged behind it."""
         if self._writer is None:
             self._writer = _Writer(self._client, self._is_v1(), self._timeout_s)
         bucket = f"{self.database}/{policy}"
@@ -129,11 +135,14 @@ class InfluxServer:
         blobs = iter(lambda: "\n".join(islice(source, _BLOB_LINES)).encode(), b"")
         try:
             with self._typed_errors("write"):
-                self._writer.write(bucket, blobs)
-        except StoreUnavailableError:
-            if self._writer.is_stuck:
+                self._writer.begin(bucket, blobs)
+            yield
+        finally:
+            writer = self._writer
+            if writer.is_stuck:
                 self._writer = None
-            raise
+            else:
+                self._finish(writer)
 
     def ask(self, *statements: str, epoch: str = "ms") -> list[list[Series]]:
         """The series of each read statement, in one request; the way for small answers."""
@@ -193,6 +202,14 @@ class InfluxServer:
     @property
     def _where(self) -> str:
         return f"InfluxDB {self.url}, database {self.database}"
+
+    def _finish(self, writer: _Writer) -> None:
+        try:
+            with self._typed_errors("write"):
+                writer.finish()
+        finally:
+            if writer.is_stuck:
+                self._writer = None
 
     def _is_v1(self) -> bool:
         major, _, rest = self.version().partition(".")
@@ -275,7 +292,7 @@ class InfluxServer:
 
 
 class _Writer:
-    """The client's batching, retrying WriteApi with an end: ``write`` returns when all is acknowledged.
+    """The client's batching, retrying WriteApi with an end: ``finish`` returns when all is acknowledged.
 
     The client counts calls, not lines, so what it is given are whole batches of lines, a few at a time.
     """
@@ -298,8 +315,9 @@ class _Writer:
                 max_retry_delay=2_000,
                 max_retry_time=int(timeout_s * 1000),
                 max_close_wait=int(timeout_s * 1000),
-                # The default is one pool for every WriteApi, whose threads hold up the end of the process.
-                write_scheduler=EventLoopScheduler(),
+                # A thread for each batch under way. The default is one pool for every WriteApi, whose threads
+                # hold up the end of the process.
+                write_scheduler=NewThreadScheduler(),
             ),
             success_callback=lambda _key, _data: self._free.release(),
             error_callback=self._note_failure,
@@ -308,15 +326,21 @@ class _Writer:
             service: Any = _WriteServiceV1
             self._api._write_service = service(client.api_client)  # noqa: SLF001 - the client offers no other way
 
-    def write(self, bucket: str, blobs: Iterable[bytes]) -> None:
-        """Raises what the client raised for the first batch that failed; no batch is under way afterwards."""
+    def begin(self, bucket: str, blobs: Iterable[bytes]) -> None:
+        """Hand over every batch, at most ``_IN_FLIGHT`` at a time; ``finish`` has to follow.
+
+        Stops at the first failure, which ``finish`` then raises.
+        """
         self._failures.clear()
         for blob in blobs:
             self._take()
             if self._failures:
                 self._free.release()
-                break
+                return
             self._api.write(bucket, "-", blob, write_precision="s")
+
+    def finish(self) -> None:
+        """Raises what the client raised for the first batch that failed; no batch is under way afterwards."""
         for _ in range(_IN_FLIGHT):
             self._take()
         self._free.release(_IN_FLIGHT)

@@ -6,9 +6,11 @@ import math
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from squeezeflow_plugin.errors import StoreError
-from squeezeflow_plugin.market import Bar
+from squeezeflow_plugin.market import BAR_FIELDS, Bar
 from squeezeflow_plugin.store.influx_schema import HIGHER, SECOND, BarLines, clipped, tag
 
 T0 = 1_767_225_600
@@ -29,6 +31,19 @@ def test_only_nan_prices_are_left_out() -> None:
     line = BarLines().line(bar(open=math.nan, close=math.nan))
     assert "open" not in line
     assert "high=1.0,low=1.0,vbuy=2.0,vsell=0.0,cbuy=1" in line
+
+
+@given(
+    prices=st.lists(st.floats(allow_infinity=False), min_size=4, max_size=4),
+    volumes=st.lists(st.floats(allow_infinity=False, allow_nan=False), min_size=4, max_size=4),
+)
+def test_every_number_is_written_exactly(prices: list[float], volumes: list[float]) -> None:
+    numbers = dict(zip((*BAR_FIELDS[:6], *BAR_FIELDS[8:]), prices + volumes, strict=True))
+    written = bar(**numbers, cbuy=3, csell=2**53)
+    fields = dict(field.split("=") for field in BarLines().line(written).split(" ")[1].split(","))
+    for name in BAR_FIELDS:
+        value = getattr(written, name)
+        assert math.isnan(value) if name not in fields else float(fields[name]) == value
 
 
 @pytest.mark.parametrize(("name", "value"), [("vbuy", math.nan), ("high", math.inf), ("vsell", -math.inf)])
