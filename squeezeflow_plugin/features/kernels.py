@@ -324,27 +324,21 @@ def feature_row(
 
 
 @kernel_part
-def keep_largest(ring: FloatArray, places: IntArray, which: int, values: FloatArray, width: int) -> None:
-    """Replace ``values`` (``width`` of them, 0 or more) by the largest of the memory, theirs included.
+def recall_row(
+    state: FeatureState, second: int, rows: int, recorded: FloatArray, i: int, f: FloatArray
+) -> None:
+    """As ``feature_row``, from row ``i`` of ``recorded`` float64[n, RECORD_WIDTH] instead of the inputs.
 
-    ``ring`` float64[memory + 2, width] goes round, ``places[which]`` is where. From the place on stand the
-    suffix maxima of the last round, before it the raw values of this one; the last row but one
-    stays 0, the last is the maximum of this round.
+    Only the history moves on; the sums of the state stay as they are.
     """
-    memory = ring.shape[0] - 2
-    place = places[which]
-    for k in range(width):
-        value = values[k]
-        largest = value if place == 0 else max(ring[memory + 1, k], value)
-        ring[memory + 1, k] = largest
-        values[k] = max(largest, ring[place + 1, k])
-        ring[place, k] = value
-    places[which] = place + 1
-    if place == memory - 1:
-        places[which] = 0
-        for earlier in range(memory - 2, -1, -1):
-            for k in range(width):
-                ring[earlier, k] = max(ring[earlier, k], ring[earlier + 1, k])
+    for k in range(at.FEATURE_COUNT):
+        f[k] = recorded[i, k]
+    if rows == 1:
+        close = recorded[i, at.R_HISTORY + at.H_CLOSE]
+        low, high = recorded[i, at.R_HISTORY + at.H_LOW], recorded[i, at.R_HISTORY + at.H_HIGH]
+        _first_row(state, close, low, high)
+    for k in range(at.HISTORY_WIDTH):
+        state.history[second % at.HISTORY_ROWS, k] = recorded[i, at.R_HISTORY + k]
 
 
 @kernel_part
@@ -379,16 +373,23 @@ def _sources() -> str:
 def _compile_features(sources: str) -> Callable[..., None]:
     @njit(cache=True, error_model="numpy")
     def feature_rows(
-        flat: FloatArray, noise_rows: int, second: int, inputs: FloatArray, out: FloatArray
+        flat: FloatArray, noise_rows: int, second: int, rows: int, inputs: FloatArray, out: FloatArray
     ) -> None:
-        """Fill the feature rows ``out`` float64[n, 40] of the n seconds from ``second`` on.
+        """Fill the rows of ``out`` for the n seconds from ``second`` on: float64[n, 40], or
+        float64[n, RECORD_WIDTH] with what ``recall_row`` needs.
 
-        ``flat`` float64[feature_state_size(noise_rows)] is a state of zeros; ``inputs`` float64[12, n].
+        ``flat`` float64[feature_state_size(noise_rows)] is the state after ``rows`` rows, zeros after none;
+        ``inputs`` float64[12, n].
         """
-        _ = sources  # part of the key of Numba's disk cache; see phases/kernels.py
+        _ = sources  # part of the key of Numba's disk cache; see phases/kernels/state.py
         state = feature_state(flat, noise_rows)
         for i in range(inputs.shape[1]):
-            feature_row(state, second + i, i + 1, inputs, i, out[i])
+            feature_row(state, second + i, rows + i + 1, inputs, i, out[i])
+            if out.shape[1] == at.RECORD_WIDTH:
+                for k in range(at.HISTORY_WIDTH):
+                    out[i, at.R_HISTORY + k] = state.history[(second + i) % at.HISTORY_ROWS, k]
+                out[i, at.R_REFERENCE_LIVE] = inputs[at.REFERENCE_LIVE, i]
+                out[i, at.R_OI_CHANGE] = inputs[at.OI_CHANGE, i]
 
     return feature_rows
 

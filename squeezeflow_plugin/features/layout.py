@@ -87,6 +87,12 @@ FEATURE_NAMES = (
 H_CLOSE, H_LOW, H_HIGH, H_RANGE_LOW, H_RANGE_HIGH, H_VOLUME, H_FLOW, H_SPEED = 0, 1, 2, 3, 4, 5, 6, 7
 HISTORY_WIDTH = 8  # eight doubles: one cache line a row
 
+# A recorded row: the features, the row of the history, and the inputs that the phases look at themselves.
+R_HISTORY = FEATURE_COUNT
+R_REFERENCE_LIVE = R_HISTORY + HISTORY_WIDTH
+R_OI_CHANGE = R_REFERENCE_LIVE + 1
+RECORD_WIDTH = R_OI_CHANGE + 1
+
 # Columns of the flow sums and of the noise sums.
 F_DELTA_SPOT, F_DELTA_PERP, F_R2, F_TRADED_SPOT, F_TRADED_PERP = 0, 1, 2, 3, 4
 F_COVER_SPOT, F_COVER_PERP, F_VOLUME = 5, 6, 7

@@ -1,27 +1,13 @@
-"""Noise keeps what single seconds are and loses what they say about each other."""
+"""Noise has no squeezes left in it."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from squeezeflow_plugin.backtest.noise import NoiseCount
 from squeezeflow_plugin.phases.engine import Engine
 from squeezeflow_plugin.phases.params import Params
 from tests.reference.flows import Episode, flow_of, scripted_frame
-
-
-def test_the_seconds_are_the_same_in_another_order() -> None:
-    flow = flow_of(scripted_frame(5, 9000, (Episode(7000, 1),)))
-    noise = NoiseCount(Params(), 0, seed=1)._noise(flow)
-    for name in ("spot", "perp"):
-        before = np.sort(getattr(flow, f"{name}_buy") + getattr(flow, f"{name}_sell"))
-        after = np.sort(getattr(noise, f"{name}_buy") + getattr(noise, f"{name}_sell"))
-        assert before.tolist() == after.tolist()
-    moves = [np.sort(np.abs(np.log(each.close[1:] / each.close[:-1]))) for each in (flow, noise)]
-    assert moves[0][-50:] == pytest.approx(moves[1][-50:], rel=1e-6)
-    assert (noise.high >= np.maximum(noise.open, noise.close) * (1 - 1e-12)).all()
-    assert (noise.low <= np.minimum(noise.open, noise.close) * (1 + 1e-12)).all()
 
 
 def test_an_episode_is_gone() -> None:
@@ -30,16 +16,3 @@ def test_an_episode_is_gone() -> None:
     count = NoiseCount(Params(), int(flow.time[0]), seed=1)
     count.add(flow)
     assert count.events == 0
-
-
-def test_the_walk_goes_on_over_chunks_and_repeats_with_its_seed() -> None:
-    flow = flow_of(scripted_frame(5, 9000, ()))
-    closes = []
-    for _ in range(2):
-        count = NoiseCount(Params(), 0, seed=4)
-        parts = [count._noise(flow.part(0, 4000)), count._noise(flow.part(4000, 9000))]
-        closes.append(np.concatenate([part.close for part in parts]).tolist())
-        assert parts[1].time[0] == parts[0].time[-1] + 1
-    assert closes[0] == closes[1]
-    steps = np.abs(np.diff(np.log(closes[0])))
-    assert steps[3999] <= steps.max()

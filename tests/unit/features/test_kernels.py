@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pytest
 from numba import njit
 
-from squeezeflow_plugin.features.kernels import keep_largest, log_ratio
+from squeezeflow_plugin.features.kernels import log_ratio
 from squeezeflow_plugin.features.layout import FEATURE_NAMES
 from squeezeflow_plugin.phases.engine import Engine
 from tests.reference.flows import flow_of, market_day
@@ -19,17 +18,6 @@ def logarithms(later, earlier):  # type: ignore[no-untyped-def]  # a bare loop o
     out = np.empty_like(later)
     for i in range(len(later)):
         out[i] = log_ratio(later[i], earlier[i])
-    return out
-
-
-@njit
-def largest(values, memory):  # type: ignore[no-untyped-def]  # the same
-    ring, places, one = np.zeros((memory + 2, 1)), np.zeros(1, np.int64), np.empty(1)
-    out = np.empty_like(values)
-    for i in range(len(values)):
-        one[0] = values[i]
-        keep_largest(ring, places, 0, one, 1)
-        out[i] = one[0]
     return out
 
 
@@ -47,13 +35,6 @@ def test_log_ratio_keeps_what_the_difference_of_logarithms_loses() -> None:
     exact = float(np.log1p(np.longdouble(65_000.01 - 65_000.0) / 65_000))
     assert abs(tick - exact) <= 1e-15 * exact
     assert abs(math.log(65_000.01) - math.log(65_000.0) - exact) > 1e-10 * exact
-
-
-@pytest.mark.parametrize("memory", [1, 2, 7, 300])
-def test_keep_largest_is_the_maximum_of_the_last_rows(memory: int) -> None:
-    values = np.random.default_rng(memory).exponential(1.0, 2_000)
-    slow = [values[max(i - memory + 1, 0) : i + 1].max() for i in range(len(values))]
-    assert largest(values, memory).tolist() == slow
 
 
 def test_windows_equal_numpy_over_their_rows() -> None:
