@@ -4,9 +4,9 @@ A bar is a function of its set of trades. Seconds are closed one after the other
 second still open waits in a list; ordering, de-duplication and sums come at the close. A closed
 second's trades are kept packed for the horizon (default 600 s): a trade that arrives late within it
 gives the whole bar again, from all its trades, with the next close, as the next revision. A trade
-that comes later than that, or for a second before the builder began, is not merged - what
-it would be merged with is no longer here, and a bar is never replaced by one with less - but counted
-and named. So is a trade dated further ahead than ``accept_until`` allows.
+that comes later than that is not merged - what it would be merged with is no longer here, and a bar is
+never replaced by one with less - but counted and named. So is a trade dated further ahead than
+``accept_until`` allows, and one from before the first second there ever was, which is no loss.
 
 Memory: a closed trade takes about 39 bytes (ten-digit id) and a market's second some 0.4 kB beside. Measured
 over a horizon of 600 s, and flat from there on: 1,000 trades/s of 3 markets 25 MB, 20,000 trades/s of
@@ -67,6 +67,11 @@ class Outcome(enum.Enum):
     """Too late to be merged; counted and named."""
     AHEAD = 4
     """Dated further ahead than accepted; counted and named."""
+    EARLIER = 5
+    """From before the first second there ever was: history, not a loss; counted and named."""
+
+
+_REFUSALS = {Outcome.BEYOND_HORIZON: "beyond_horizon", Outcome.AHEAD: "ahead", Outcome.EARLIER: "earlier"}
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -84,7 +89,7 @@ class Counts(msgspec.Struct, frozen=True):
     """Totals since the builder was made.
 
     ``late`` trades came after their second's close and within the horizon; ``duplicates`` are deliveries
-    that repeated an id, ``conflicts`` those of them that differed in content.
+    that repeated an id, ``conflicts`` those of them that differed in content; the others were refused.
     """
 
     received: int
@@ -93,6 +98,7 @@ class Counts(msgspec.Struct, frozen=True):
     conflicts: int
     beyond_horizon: int
     ahead: int
+    earlier: int = 0
 
 
 class Closed(NamedTuple):
@@ -125,7 +131,8 @@ class BarBuilder:
         self._frozen: set[Key] = set()
         self._newest: dict[str, Trade] = {}
         self._refused: dict[tuple[str, Outcome], Refused] = {}
-        self._totals = dict.fromkeys(("new", "late", "duplicates", "conflicts", "beyond_horizon", "ahead"), 0)
+        self._below_floor = Outcome.EARLIER
+        self._totals = dict.fromkeys(("new", "late", "duplicates", "conflicts", *_REFUSALS.values()), 0)
 
     @property
     def closed(self) -> int | None:
@@ -135,7 +142,7 @@ class BarBuilder:
     @property
     def counts(self) -> Counts:
         totals = self._totals
-        received = totals["new"] + totals["late"] + totals["beyond_horizon"] + totals["ahead"]
+        received = totals["new"] + totals["late"] + sum(totals[name] for name in _REFUSALS.values())
         received += sum(len(trades) for markets in self._open.values() for trades in markets.values())
         return Counts(
             received,
@@ -144,15 +151,16 @@ class BarBuilder:
             totals["conflicts"],
             totals["beyond_horizon"],
             totals["ahead"],
+            totals["earlier"],
         )
 
     def begin(self, second: int) -> None:
-        """``second`` is the first to be closed; what waits for an earlier one is beyond the horizon."""
+        """``second`` is the first to be closed; what waits for an earlier one is refused as ``EARLIER``."""
         if self._closed != -_NEVER:
             raise ValueError(f"the builder began already and has closed second {self._closed}")
         self._floor = second
         self._closed = second - 1
-        self._refuse_waiting([each for each in self._open if each < second], Outcome.BEYOND_HORIZON)
+        self._refuse_waiting([each for each in self._open if each < second], self._below_floor)
 
     def accept_until(self, second: int) -> None:
         """Trades of a later second than this are refused as ``AHEAD``, those that wait already too."""
@@ -185,7 +193,9 @@ class BarBuilder:
     def _add_unusual(self, trade: Trade, second: int) -> Outcome:
         if second > self._until:
             return self._refuse(trade, Outcome.AHEAD)
-        if second < self._floor or second <= self._closed - self.horizon_s:
+        if second < self._floor:
+            return self._refuse(trade, self._below_floor)
+        if second <= self._closed - self.horizon_s:
             return self._refuse(trade, Outcome.BEYOND_HORIZON)
         key = (second, trade.market)
         if key in self._frozen:
@@ -201,7 +211,7 @@ class BarBuilder:
                     self._refuse(trade, outcome)
 
     def _refuse(self, trade: Trade, outcome: Outcome) -> Outcome:
-        self._totals["ahead" if outcome is Outcome.AHEAD else "beyond_horizon"] += 1
+        self._totals[_REFUSALS[outcome]] += 1
         key = (trade.market, outcome)
         before = self._refused.get(key)
         self._refused[key] = Refused(
@@ -307,6 +317,7 @@ class BarBuilder:
         next close. A bar that they no longer reach - some are lost - stays as it is: what comes late for
         it is refused as beyond the horizon.
         """
+        self._below_floor = Outcome.BEYOND_HORIZON  # there were seconds before
         self.begin(first)
         built: dict[int, dict[str, Bar]] = {}
         newest = first

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 
+from squeezeflow_plugin.bars.builder import Outcome
 from squeezeflow_plugin.bars.closing import Closer
 from squeezeflow_plugin.clock import Clock, SystemClock
 from squeezeflow_plugin.collector.instruments import open_markets
@@ -203,11 +204,10 @@ class Collector:
             self._tally.bars += len(record.bars)
             self._tally.revisions += len(record.revisions)
             self._tally.covered = len(record.covered)
-            # Trades from before the first second are met by every new collector.
-            level = logging.INFO if self._tally.records == 0 else logging.WARNING
             for refused in closer.take_refused():
                 _LOG.log(
-                    level,
+                    # Every new collector meets trades from before its first second; the others are missing.
+                    logging.DEBUG if refused.outcome is Outcome.EARLIER else logging.WARNING,
                     "not merged: %d trades of %s (%s), %.2f in quote currency, the last one %s",
                     refused.count,
                     refused.market,

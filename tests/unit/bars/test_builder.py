@@ -169,9 +169,15 @@ def test_trades_from_before_the_beginning_are_refused() -> None:
     builder = BarBuilder()
     builder.add(trade(START - 1, 1))
     builder.begin(START)
-    assert builder.add(trade(START - 1, 2)) is Outcome.BEYOND_HORIZON
+    assert builder.add(trade(START - 1, 2)) is Outcome.EARLIER
     assert builder.close(START) == ((), ())
-    assert builder.counts.beyond_horizon == 2
+    assert (builder.counts.earlier, builder.counts.beyond_horizon, builder.counts.received) == (2, 0, 2)
+
+
+def test_what_a_restored_builder_can_no_longer_merge_is_a_loss_not_history() -> None:
+    builder = BarBuilder()
+    builder.restore(START, START, (), ())
+    assert builder.add(trade(START - 1, 1)) is Outcome.BEYOND_HORIZON
 
 
 def test_seconds_are_closed_in_order_and_begun_once() -> None:
