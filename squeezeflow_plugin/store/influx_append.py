@@ -13,6 +13,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TypeVar
 
 import msgspec
@@ -46,9 +47,21 @@ _Key = tuple[int, str]  # second and market of a bar, or second and collector of
 
 @dataclass(frozen=True)
 class _Entry:
+    """A record and its point, made when it is needed: in a bulk load, while the server takes the bars in."""
+
     record: ClosingRecord
-    closing: Closing
-    names: tuple[str, ...]
+
+    @property
+    def closing(self) -> Closing:
+        return self._point[0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self._point[1]
+
+    @cached_property
+    def _point(self) -> tuple[Closing, tuple[str, ...]]:
+        return closing_of(self.record)
 
 
 @dataclass(frozen=True)
@@ -100,9 +113,10 @@ class InfluxAppender:
         entries: dict[_Key, _Entry] = {}
         for record in records:
             check_record(record)
-            entry = _Entry(record, *closing_of(record))
+            entry = _Entry(record)
             first = entries.setdefault((record.second, record.collector), entry)
-            self._check_same(first.closing, entry.closing)
+            if first is not entry:
+                self._check_same(first.closing, entry.closing)
         if not entries:
             return []
         start, stop = min(entries)[0], max(entries)[0] + 1
@@ -125,13 +139,12 @@ class InfluxAppender:
         seconds |= {bar.second for entry in chunk for bar in entry.record.revisions}
         stored = self._stored(min(seconds), max(seconds))
         plan = self._plan(chunk, stored, seconds)
-        closings = [plan.with_kept(entry.closing) or entry.closing for entry in chunk]
         own = [bar for entry in chunk for bar in self._uncontested(entry.record, plan)]
         self._keep([closing for closing in map(plan.with_kept, stored) if closing is not None])
+        self._write_bars([*own, *plan.winners], lambda: [entry.closing for entry in chunk])
         self._write_lists(chunk)
-        self._write_bars([*own, *plan.winners])
         self._write_live(chunk)
-        self._write_closings(closings, chunk)
+        self._write_closings([plan.with_kept(entry.closing) or entry.closing for entry in chunk], chunk)
 
     def _stored(self, first: int, last: int) -> list[Closing]:
         """Every stored closing that has its own bars in the seconds, or may revise bars of them."""
@@ -240,13 +253,15 @@ class InfluxAppender:
                 verify=True,
             )
 
-    def _write_bars(self, bars: list[Bar]) -> None:
+    def _write_bars(self, bars: list[Bar], meanwhile: Callable[[], object]) -> None:
         def missing() -> list[Bar]:
             rows = self._reader.rows_at(bar.second for bar in bars)
             return [bar for bar in bars if not _is_there(bar, rows)]
 
         if bars:
-            self._until_there("bars", lambda lost: map(self._lines.line, lost), bars, missing)
+            self._until_there(
+                "bars", lambda lost: map(self._lines.line, lost), bars, missing, meanwhile=meanwhile
+            )
 
     def _write_live(self, chunk: Sequence[_Entry]) -> None:
         """Recent records whole; where one is lost again, the reader puts it together from its parts."""
@@ -282,11 +297,13 @@ class InfluxAppender:
         items: list[_T],
         missing: Callable[[], list[_T]],
         verify: bool | None = None,
+        meanwhile: Callable[[], object] = lambda: None,
     ) -> None:
-        """Write, read back, write again what is not there."""
+        """Write, read back, write again what is not there; ``meanwhile`` runs while the server works."""
         lost = items
         for _ in range(_ATTEMPTS):
-            self._server.write(SECOND.policy, lines(lost))
+            with self._server.writing(SECOND.policy, lines(lost)):
+                meanwhile()
             lost = missing() if (self._verify if verify is None else verify) else []
             if not lost:
                 return

@@ -32,7 +32,7 @@ import hashlib
 import math
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,6 +43,19 @@ from squeezeflow_plugin.market import Bar, ClosingRecord, DerivativeTicker, Inte
 from squeezeflow_plugin.store.influx_schema import CLOSINGS, tag, text
 
 _ROW = struct.Struct("<8d2Qi")
+
+
+@dataclass(frozen=True)
+class _Naming:
+    """The sorted list of every market named, each one's place in it, and the bits of the covered ones.
+
+    ``is_odd``: covered and uncovered are not in the list's order.
+    """
+
+    names: tuple[str, ...]
+    places: Mapping[str, int]
+    covered: str
+    is_odd: bool
 
 
 class _Odd(msgspec.Struct, frozen=True, array_like=True):
@@ -163,25 +176,40 @@ def closing_of(record: ClosingRecord) -> tuple[Closing, tuple[str, ...]]:
     ('A:x', 'A:y')
     """
     own = tuple(bar.market for bar in record.bars)
-    named = record.covered + record.uncovered
-    names = tuple(sorted({*named, *own}))
-    is_sorted = all(list(part) == sorted(part) for part in (record.covered, record.uncovered, own))
+    naming = _naming(record.covered, record.uncovered)
+    places = [naming.places.get(name, -1) for name in own]
+    is_odd = naming.is_odd or -1 in places or places != sorted(places)
+    if -1 in places:
+        naming = _naming(record.covered, record.uncovered, own)
+        places = [naming.places[name] for name in own]
     revised = record.revisions
     closing = Closing(
         second=record.second,
         collector=record.collector,
         closed_ns=record.closed_ns,
-        markets=digest(names),
-        covered=_bits(names, record.covered),
-        bars=_bits(names, own),
+        markets=digest(naming.names),
+        covered=naming.covered,
+        bars=_bits(places),
         checksum=checksum(record.bars),
         lag=max(record.second - bar.second for bar in revised) if revised else None,
         revised=pack(revised) if revised else None,
         repaired=pack(record.repaired) if record.repaired else None,
         tickers=pack(record.tickers) if record.tickers else None,
-        odd=None if is_sorted and len(named) == len(names) else pack((record.covered, record.uncovered, own)),
+        odd=pack((record.covered, record.uncovered, own)) if is_odd else None,
     )
-    return closing, names
+    return closing, naming.names
+
+
+@functools.lru_cache(maxsize=256)  # one second after the other names the same markets
+def _naming(covered: tuple[str, ...], uncovered: tuple[str, ...], more: tuple[str, ...] = ()) -> _Naming:
+    names = tuple(sorted({*covered, *uncovered, *more}))
+    places = {name: place for place, name in enumerate(names)}
+    return _Naming(
+        names=names,
+        places=places,
+        covered=_bits(places[name] for name in covered),
+        is_odd=any(list(part) != sorted(part) for part in (covered, uncovered)),
+    )
 
 
 @functools.lru_cache(maxsize=256)
@@ -221,8 +249,5 @@ def checksum(bars: Iterable[Bar]) -> int:
     return zlib.crc32(b"".join(parts))
 
 
-def _bits(names: Sequence[str], members: Iterable[str]) -> str:
-    if len(names) == len(tuple(members := tuple(members))):
-        return f"{(1 << len(names)) - 1:x}"
-    chosen = frozenset(members)
-    return f"{sum(1 << i for i, name in enumerate(names) if name in chosen):x}"
+def _bits(places: Iterable[int]) -> str:
+    return f"{sum(1 << place for place in places):x}"
