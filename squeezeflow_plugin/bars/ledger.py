@@ -2,7 +2,9 @@
 
 A market's second is covered when its feed was connected and subscribed from the second's start to
 its deadline and had been silent for no longer than the limit (60 s since its last trade or its
-subscription). Nobody has to report a hole: a collector that is dead covers nothing.
+subscription). Nobody has to report a hole: a collector that is dead covers nothing. Beside that there are
+corrections: spans that turned out to lack trades (``doubt``) and spans that were made complete (``repair``),
+of seconds already closed or still to be; the last one counts.
 
 Feeds speak local receive time and seconds are market time; the ledger keeps the former, and the
 caller gives each second's start, end and deadline in it.
@@ -13,6 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import msgspec
+
+from squeezeflow_plugin.bars.spans import Span, union, within, without
 from squeezeflow_plugin.market import NS_PER_SECOND, Interval
 
 
@@ -42,8 +47,9 @@ class CoverageLedger:
         self._feeds = {market: _Feed() for market in self.markets}
         self._silence_ns = int(silence_limit_s * NS_PER_SECOND)
         self._keep_s = keep_s
-        self._covered: dict[str, list[Interval]] = {market: [] for market in self.markets}
-        self._repaired: list[Interval] = []
+        self._covered: dict[str, list[Span]] = {market: [] for market in self.markets}
+        self._corrections: list[Interval] = []
+        """Of seconds still to be closed or told; the last that speaks of a second counts."""
         self._told: list[Interval] = []
 
     def live(self, markets: Iterable[str], at_ns: int) -> None:
@@ -80,9 +86,28 @@ class CoverageLedger:
 
         Raises ValueError where the market is not the ledger's or the span is empty.
         """
+        self._correct(interval, "repair")
+
+    def doubt(self, interval: Interval) -> None:
+        """The span lacks trades, whatever its connection said: a hole until it is repaired.
+
+        Raises ValueError as ``repair`` does.
+        """
+        self._correct(msgspec.structs.replace(interval, complete=False), "doubt")
+
+    def know(self, second: int, covered: Iterable[str], repaired: Iterable[Interval]) -> None:
+        """What an earlier run said when it closed the second; to be called in order and before any close."""
+        for each in repaired:
+            if each.market in self._covered:
+                self._enter(each)
+        for market in covered:
+            if market in self._covered:
+                self._extend(market, second)
+
+    def _correct(self, interval: Interval, what: str) -> None:
         if interval.market not in self._feeds or interval.start >= interval.stop:
-            raise ValueError(f"cannot repair {interval}: not a market of this ledger, or an empty span")
-        self._repaired.append(interval)
+            raise ValueError(f"cannot {what} {interval}: not a market of this ledger, or an empty span")
+        self._corrections.append(interval)
 
     def close(self, second: int, start_ns: int, deadline_ns: int) -> tuple[str, ...]:
         """The markets covered in ``second``, sorted; seconds are closed in order.
@@ -92,24 +117,27 @@ class CoverageLedger:
         end_ns = start_ns + NS_PER_SECOND
         covered = []
         for market, feed in self._feeds.items():
-            if self._was_live(feed, start_ns, end_ns, deadline_ns) or self._is_repaired(market, second):
+            complete = self._correction(market, second)
+            if complete is None:
+                complete = self._was_live(feed, start_ns, end_ns, deadline_ns)
+            if complete:
                 covered.append(market)
                 self._extend(market, second)
             self._forget(market, second + 1 - self._keep_s)
             if feed.ended:
                 feed.ended = [spell for spell in feed.ended if spell[1] > end_ns]
-        self._tell_repaired(second)
+        self._tell_corrections(second)
         return tuple(covered)
 
     def take_repaired(self) -> tuple[Interval, ...]:
-        """Spans before the last closed second that were repaired since the last call."""
+        """How the coverage of earlier seconds has changed since the last call, in order."""
         told, self._told = tuple(self._told), []
         return told
 
     def intervals(self, market: str | None = None) -> tuple[Interval, ...]:
         """The covered intervals of the last ``keep_s`` closed seconds, by (market, start)."""
         markets = self.markets if market is None else (market,)
-        return tuple(each for name in markets for each in self._covered[name])
+        return tuple(Interval(name, *span) for name in markets for span in self._covered[name])
 
     def _was_live(self, feed: _Feed, start_ns: int, end_ns: int, deadline_ns: int) -> bool:
         since = feed.live_since_ns
@@ -120,43 +148,43 @@ class CoverageLedger:
             for since, until, sign in feed.ended
         )
 
-    def _is_repaired(self, market: str, second: int) -> bool:
-        return any(each.market == market and each.start <= second < each.stop for each in self._repaired)
+    def _correction(self, market: str, second: int) -> bool | None:
+        """What was said last of a second still to be closed; None where nothing was."""
+        for each in reversed(self._corrections):
+            if each.market == market and each.start <= second < each.stop:
+                return each.complete
+        return None
 
-    def _tell_repaired(self, second: int) -> None:
-        """Earlier seconds of repaired spans go into the record; what lies ahead waits for its own."""
+    def _tell_corrections(self, second: int) -> None:
+        """Corrections of earlier seconds go into the record; what lies ahead waits for its own."""
         ahead = []
-        for each in self._repaired:
+        for each in self._corrections:
             if each.start < second:
-                past = Interval(each.market, each.start, min(each.stop, second))
-                self._told.append(past)
-                self._insert(past)
+                past = msgspec.structs.replace(each, stop=min(each.stop, second))
+                self._told += [
+                    Interval(past.market, start, stop, past.complete) for start, stop in self._enter(past)
+                ]
             if each.stop > second + 1:
-                ahead.append(Interval(each.market, max(each.start, second + 1), each.stop))
-        self._repaired = ahead
+                ahead.append(msgspec.structs.replace(each, start=max(each.start, second + 1)))
+        self._corrections = ahead
 
     def _extend(self, market: str, second: int) -> None:
         spans = self._covered[market]
-        if spans and spans[-1].stop == second:
-            spans[-1] = Interval(market, spans[-1].start, second + 1)
+        if spans and spans[-1][1] == second:
+            spans[-1] = (spans[-1][0], second + 1)
         else:
-            spans.append(Interval(market, second, second + 1))
+            spans.append((second, second + 1))
 
     def _forget(self, market: str, oldest: int) -> None:
         spans = self._covered[market]
-        while spans and spans[0].stop <= oldest:
+        while spans and spans[0][1] <= oldest:
             del spans[0]
-        if spans and spans[0].start < oldest:
-            spans[0] = Interval(market, oldest, spans[0].stop)
+        if spans and spans[0][0] < oldest:
+            spans[0] = (oldest, spans[0][1])
 
-    def _insert(self, past: Interval) -> None:
-        """Join a repaired span with those it meets."""
-        start, stop = past.start, past.stop
-        kept = []
-        for span in self._covered[past.market]:
-            if span.stop < start or span.start > stop:
-                kept.append(span)
-            else:
-                start, stop = min(start, span.start), max(stop, span.stop)
-        kept.append(Interval(past.market, start, stop))
-        self._covered[past.market] = sorted(kept, key=lambda span: span.start)
+    def _enter(self, past: Interval) -> list[Span]:
+        """Correct what is held of closed seconds; the spans that changed."""
+        spans, span = self._covered[past.market], (past.start, past.stop)
+        changed = without([span], spans) if past.complete else within(spans, *span)
+        self._covered[past.market] = union([*spans, span]) if past.complete else without(spans, [span])
+        return changed

@@ -201,11 +201,11 @@ def _inputs(
 
 
 def _repaired(store: BarStore, start: int, stop: int) -> list[tuple[int, Interval]]:
-    """The spans within ``[start, stop)`` that later records declared complete, with the records' seconds."""
+    """The spans within ``[start, stop)`` whose coverage later records corrected, with their seconds."""
     span = store.span()
     last = stop if span is None else span[1]
     return [
-        (record.second, Interval(each.market, max(each.start, start), min(each.stop, stop)))
+        (record.second, Interval(each.market, max(each.start, start), min(each.stop, stop), each.complete))
         for record in store.records(start, last)
         for each in record.repaired
         if each.start < stop and each.stop > start
@@ -218,7 +218,8 @@ def _covered_later(
     for known, span in repaired:
         if span.market in markets.all:
             column = "coverage_spot" if span.market in markets.spot else "coverage_perp"
-            yield Cause(pair, span.market, span.start, known, column, 0.0, 1.0)
+            after = float(span.complete)
+            yield Cause(pair, span.market, span.start, known, column, 1.0 - after, after)
 
 
 def _hours(start: int, stop: int) -> Iterator[tuple[int, int]]:

@@ -1,0 +1,113 @@
+"""All markets' gaps: every trade passes here, and every close asks which seconds are in doubt.
+
+The usual trade - the id after the last one, nothing pending - costs a look-up, a number read and an addition.
+
+>>> watch = ContinuityWatch({"X:a": Continuity(sequence=True)})
+>>> a, b = (Trade("X:a", n * NS_PER_SECOND, str(n), 1.0, 1.0, 1.0, 1) for n in (4, 7))
+>>> watch.add((a, b))
+>>> watch.due(now_ns=2 * NS_PER_SECOND)
+(Gap(market='X:a', after_id='4', after_ns=4000000000, before_id='7', before_ns=7000000000),)
+>>> watch.settle(second=8, now_ns=2 * NS_PER_SECOND)
+(Interval(market='X:a', start=4, stop=8, complete=False),)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from squeezeflow_plugin.bars.gaps import Lost, MarketGaps
+from squeezeflow_plugin.feeds.recovery import Continuity, Gap
+from squeezeflow_plugin.market import NS_PER_SECOND, Interval, Trade
+
+
+def _always(_trade: Trade) -> bool:
+    return True
+
+
+class ContinuityWatch:
+    """Markets that are not named in ``markets`` are none of its business, nor are liquidations."""
+
+    def __init__(self, markets: Mapping[str, Continuity], accepts: Callable[[Trade], bool] = _always) -> None:
+        self._markets = {name: MarketGaps(name, kind, accepts) for name, kind in markets.items()}
+
+    def add(self, trades: Iterable[Trade]) -> None:
+        """Trades that came by a stream, in the order of receipt."""
+        markets = self._markets
+        for trade in trades:
+            gaps = markets.get(trade.market)
+            if gaps is None or trade.liquidation:
+                continue
+            if gaps.pending is None and gaps.last >= 0:
+                try:
+                    newest = int(trade.trade_id)
+                except ValueError:
+                    continue
+                if newest - trade.count == gaps.last:
+                    gaps.last, gaps.last_id, gaps.last_ns = newest, trade.trade_id, trade.exchange_ns
+                    continue
+            gaps.take(trade)
+
+    def wants(self, gap: Gap, trades: Iterable[Trade]) -> list[Trade]:
+        """Those of the trades an exchange answered with that are the gap's and not in hand yet."""
+        gaps = self._markets[gap.market]
+        return [trade for trade in trades if trade.market == gap.market and gaps.wants(gap, trade)]
+
+    def recovered(self, trade: Trade) -> None:
+        """A trade that was asked for is merged."""
+        self._markets[trade.market].take(trade, recovered=True)
+
+    def leave_out(self, market: str, trade_id: str) -> None:
+        """A trade that is not counted by design."""
+        if market in self._markets:
+            self._markets[market].leave_out(trade_id)
+
+    def live(self, markets: Iterable[str], second: int, now_ns: int) -> None:
+        """Trades of these come again, from this second on."""
+        for gaps in self._known(markets):
+            gaps.live(second, now_ns)
+
+    def down(self, markets: Iterable[str], second: int) -> None:
+        """From this second on trades of these may be missed; it may lie back."""
+        for gaps in self._known(markets):
+            gaps.down(second)
+
+    def silent(self, markets: Iterable[str], second: int, now_ns: int) -> None:
+        """These are connected and quiet for too long."""
+        for gaps in self._known(markets):
+            gaps.silent(second, now_ns)
+
+    def interrupted(self) -> None:
+        """An earlier run's trades have been added; since each market's last one nobody listened."""
+        for gaps in self._markets.values():
+            gaps.age()
+            gaps.down(gaps.last_ns // NS_PER_SECOND)
+
+    def settle(self, second: int, now_ns: int) -> tuple[Interval, ...]:
+        """What has changed about the seconds up to ``second``: those now doubted, those doubted no more."""
+        changes: list[Interval] = []
+        for name, gaps in self._markets.items():
+            if gaps.is_troubled:
+                doubted, freed = gaps.settle(second, now_ns)
+                changes += [Interval(name, *span) for span in freed]
+                changes += [Interval(name, *span, complete=False) for span in doubted]
+        return tuple(changes)
+
+    def due(self, now_ns: int) -> tuple[Gap, ...]:
+        """What to ask the exchanges for now, by market."""
+        return tuple(gap for gaps in self._markets.values() if gaps.is_troubled for gap in gaps.due(now_ns))
+
+    def of(self, market: str) -> MarketGaps:
+        """One market's gaps."""
+        return self._markets[market]
+
+    def expire(self, oldest: int) -> None:
+        """Give up gaps of seconds before ``oldest``."""
+        for gaps in self._markets.values():
+            gaps.expire(oldest)
+
+    def take_lost(self) -> tuple[Lost, ...]:
+        """The gaps that were given up since the last call."""
+        return tuple(lost for gaps in self._markets.values() for lost in gaps.take_lost())
+
+    def _known(self, markets: Iterable[str]) -> list[MarketGaps]:
+        return [self._markets[name] for name in markets if name in self._markets]
