@@ -48,6 +48,7 @@ def _simulate(args: argparse.Namespace) -> int:
         replay=args.replay,
         hours=args.hours,
         truth=args.truth,
+        exchanges=settings.exchanges,
         log_level=settings.log_level,
     )
     return run_simulator(options)

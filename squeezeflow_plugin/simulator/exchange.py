@@ -4,14 +4,15 @@ Base URLs, with P the port: spot REST ``http://127.0.0.1:P`` (``/api/v3``), USD-
 (``/fapi/v1``), COIN-M metadata the same (``/dapi/v1/exchangeInfo``, empty), spot streams
 ``ws://127.0.0.1:P/spot`` (``/ws``, ``/stream``), futures streams ``ws://127.0.0.1:P/futures``
 (``/public/ws``, ``/market/ws``, ``/ws``, and ``/stream`` each). ``POST /control/start`` lets the first
-squeeze episode break loose, ``GET /control/state`` tells what happened.
+squeeze episode break loose, ``GET /control/state`` tells what happened. Other exchanges stand below a
+prefix each (``floor.py``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ from squeezeflow_plugin.errors import SimulatorError
 from squeezeflow_plugin.market import MarketKind
 from squeezeflow_plugin.settings import Endpoint
 from squeezeflow_plugin.simulator import exchange_info
+from squeezeflow_plugin.simulator.floor import Floor, prefix
+from squeezeflow_plugin.simulator.peers import chosen
 from squeezeflow_plugin.simulator.rest import RestSide
 from squeezeflow_plugin.simulator.streams import Hub, Pump
 from squeezeflow_plugin.simulator.tape import Due, Tape
@@ -42,7 +45,9 @@ class Exchange:
         self._clock = clock
         self._first_second = first_second
         self._hub = Hub()
-        self._pump = Pump(venue, self._hub, clock, truth)
+        names = {echo.instrument.exchange for echo in venue.echoes}
+        self._floors = [Floor(dialect, venue, clock) for dialect in chosen(names)]
+        self._pump = Pump(venue, self._hub, clock, truth, self._floors)
         self._started: Planned | None = None
 
     def application(self) -> web.Application:
@@ -56,9 +61,9 @@ class Exchange:
                 web.get("/control/state", self._state),
             ]
         )
-        for kind, (prefix, parts) in _PATHS.items():
+        for kind, (root, parts) in _PATHS.items():
             for part in parts:
-                base = f"{prefix}/{part}" if part else prefix
+                base = f"{root}/{part}" if part else root
                 app.add_routes(
                     [
                         web.get(f"{base}/ws", self._socket(kind, part, wrapped=False)),
@@ -66,6 +71,8 @@ class Exchange:
                         web.get(f"{base}/stream", self._socket(kind, part, wrapped=True)),
                     ]
                 )
+        for floor in self._floors:
+            app.add_routes(floor.routes())
         app.on_shutdown.append(lambda _app: self.close())
         return app
 
@@ -84,7 +91,7 @@ class Exchange:
             "now_ms": now_ms,
             "first_second": self._first_second,
             "sent": self._pump.sent,
-            "clients": len(self._hub.clients),
+            "clients": len(self._hub.clients) + sum(len(floor.guests) for floor in self._floors),
             "streams": self._hub.streams(),
             "episodes": [_described(each) for each in begun],
         }
@@ -96,6 +103,8 @@ class Exchange:
     async def close(self) -> None:
         """End every connection."""
         await self._hub.close()
+        for floor in self._floors:
+            await floor.close()
 
     async def send(self) -> None:
         """Send every trade when it is due, until cancelled."""
@@ -133,12 +142,16 @@ def _described(planned: Planned) -> dict[str, Any]:
     }
 
 
-def endpoints(port: int) -> dict[str, Endpoint]:
-    """What takes the place of the exchanges' own base URLs, by exchange."""
-    rest = f"http://{LOOPBACK}:{port}"
-    return {
-        "BINANCE": Endpoint(rest=rest, ws=f"ws://{LOOPBACK}:{port}/spot"),
-        "BINANCE_FUTURES": Endpoint(rest=rest, ws=f"ws://{LOOPBACK}:{port}/futures"),
+def endpoints(port: int, exchanges: Iterable[str] = ()) -> dict[str, Endpoint]:
+    """What takes the place of the exchanges' own base URLs: of Binance's, and those of ``exchanges``."""
+    rest, ws = f"http://{LOOPBACK}:{port}", f"ws://{LOOPBACK}:{port}"
+    binance = {
+        "BINANCE": Endpoint(rest=rest, ws=f"{ws}/spot"),
+        "BINANCE_FUTURES": Endpoint(rest=rest, ws=f"{ws}/futures"),
+    }
+    return binance | {
+        dialect.name: Endpoint(rest=rest + prefix(dialect.name), ws=ws + prefix(dialect.name))
+        for dialect in chosen(exchanges)
     }
 
 

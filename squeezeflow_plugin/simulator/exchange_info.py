@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from squeezeflow_plugin.simulator.profiles import MarketProfile
+from squeezeflow_plugin.simulator.profiles import MarketTerms
 from squeezeflow_plugin.simulator.trades import decimal_text
 from squeezeflow_plugin.simulator.wire import SPOT_PLACES
 
@@ -18,12 +18,12 @@ def _head(now_ms: int) -> dict[str, Any]:
     return {"timezone": "UTC", "serverTime": now_ms, "rateLimits": [], "exchangeFilters": []}
 
 
-def spot(profiles: Iterable[MarketProfile], now_ms: int) -> dict[str, Any]:
+def spot(profiles: Iterable[MarketTerms], now_ms: int) -> dict[str, Any]:
     """``/api/v3/exchangeInfo``."""
     return _head(now_ms) | {"symbols": [_spot_symbol(profile) for profile in profiles]}
 
 
-def usdm(profiles: Iterable[MarketProfile], now_ms: int) -> dict[str, Any]:
+def usdm(profiles: Iterable[MarketTerms], now_ms: int) -> dict[str, Any]:
     """``/fapi/v1/exchangeInfo``."""
     asset = {"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}
     body = {"futuresType": "U_MARGINED", "assets": [asset]}
@@ -35,7 +35,7 @@ def coinm(now_ms: int) -> dict[str, Any]:
     return _head(now_ms) | {"symbols": []}
 
 
-def _filters(profile: MarketProfile, places: int | None) -> list[dict[str, Any]]:
+def _filters(profile: MarketTerms, places: int | None) -> list[dict[str, Any]]:
     tick = decimal_text(1, profile.price_scale, places)
     lot = decimal_text(1, profile.size_scale, places)
     most = decimal_text(9_000_000, 1, places)
@@ -48,7 +48,7 @@ def _filters(profile: MarketProfile, places: int | None) -> list[dict[str, Any]]
     ]
 
 
-def _spot_symbol(profile: MarketProfile) -> dict[str, Any]:
+def _spot_symbol(profile: MarketTerms) -> dict[str, Any]:
     instrument = profile.instrument
     notional = {
         "filterType": "NOTIONAL",
@@ -80,7 +80,7 @@ def _spot_symbol(profile: MarketProfile) -> dict[str, Any]:
     }
 
 
-def _usdm_symbol(profile: MarketProfile) -> dict[str, Any]:
+def _usdm_symbol(profile: MarketTerms) -> dict[str, Any]:
     instrument = profile.instrument
     return {
         "symbol": instrument.symbol,

@@ -8,12 +8,13 @@ neither a hole nor an overlap lies between the two.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
 from squeezeflow_plugin.bars.columns import TradeColumns, bars_of_trades
 from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord
+from squeezeflow_plugin.simulator.profiles import MarketTerms
 from squeezeflow_plugin.simulator.trades import MarketTrades
 from squeezeflow_plugin.simulator.venue import Venue
 from squeezeflow_plugin.store.contract import BarStore
@@ -24,41 +25,48 @@ _NS_PER_MS = 1_000_000
 _CLOSING_DELAY_NS = 400_000_000
 
 
-def write_history(store: BarStore, venue: Venue, start: int, stop: int) -> None:
+def write_history(
+    store: BarStore, venue: Venue, start: int, stop: int, exchanges: Collection[str] = ()
+) -> None:
     """Write a closing record for each second of ``[start, stop)``, every market covered in each.
 
     The venue is made up to ``stop`` on the way. ``start`` is the start of its first minute or the
-    ``stop`` of an earlier call.
+    ``stop`` of an earlier call. Where ``exchanges`` names some, the markets of others are left out.
     """
-    store.put_instruments(profile.instrument for profile in venue.markets)
-    covered = tuple(sorted(venue.tapes))
+    tapes = [
+        tape
+        for tape in venue.tapes.values()
+        if not exchanges or tape.profile.instrument.exchange in exchanges
+    ]
+    store.put_instruments(tape.profile.instrument for tape in tapes)
+    covered = tuple(sorted(tape.profile.market for tape in tapes))
     for second in range(start, stop, _BATCH_S):
         until = min(second + _BATCH_S, stop)
         venue.extend(until)
-        parts = []
-        for market, tape in venue.tapes.items():
+        parts: list[tuple[MarketTerms, MarketTrades, bool]] = []
+        for tape in tapes:
             trades, liquidations = tape.span(second * 1000, until * 1000)
-            parts += [(market, trades, False), (market, liquidations, True)]
+            parts += [(tape.profile, trades, False), (tape.profile, liquidations, True)]
         bars = bars_by_second(parts)
         store.append(_record(each, bars.get(each, []), covered) for each in range(second, until))
 
 
-def bars_by_second(parts: Sequence[tuple[str, MarketTrades, bool]]) -> dict[int, list[Bar]]:
+def bars_by_second(parts: Sequence[tuple[MarketTerms, MarketTrades, bool]]) -> dict[int, list[Bar]]:
     """The bars of these trades by second, each second's ordered by market.
 
-    A part is a market's name, its trades, and whether they are liquidations.
+    A part is a market, its trades, and whether they are liquidations.
     """
-    names = tuple(dict.fromkeys(market for market, _, _ in parts))
+    names = tuple(dict.fromkeys(terms.market for terms, _, _ in parts))
     parts = [part for part in parts if len(part[1])]
     if not parts:
         return {}
     columns = TradeColumns(
         names,
-        _joined(np.full(len(trades), names.index(market)) for market, trades, _ in parts),
+        _joined(np.full(len(trades), names.index(terms.market)) for terms, trades, _ in parts),
         _joined(trades.at_ms * _NS_PER_MS for _, trades, _ in parts),
         _joined(trades.ids for _, trades, _ in parts),
         np.concatenate([trades.price for _, trades, _ in parts]),
-        np.concatenate([trades.price * trades.size for _, trades, _ in parts]),
+        np.concatenate([terms.quote(trades) for terms, trades, _ in parts]),
         _joined(trades.side for _, trades, _ in parts),
         np.concatenate([np.full(len(trades), forced) for _, trades, forced in parts]),
     )

@@ -31,9 +31,11 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from squeezeflow_plugin.errors import SimulatorError
 from squeezeflow_plugin.market import Instrument, MarketKind
+from squeezeflow_plugin.simulator.trades import FloatArray, MarketTrades
 
 DEFAULT_ASSETS = ("BTC", "ETH", "SOL")
 LISTED_ASSETS = (
@@ -57,6 +59,34 @@ class SizeMixture:
     dust_spread: float
     median: float
     spread: float
+
+
+class MarketTerms(Protocol):
+    """How a market counts, whoever makes its trades. One tick is 10^-``price_decimals`` in quote currency,
+    one lot 10^-``size_decimals`` of what its sizes are counted in.
+    """
+
+    @property
+    def instrument(self) -> Instrument: ...
+
+    @property
+    def price_decimals(self) -> int: ...
+
+    @property
+    def size_decimals(self) -> int: ...
+
+    @property
+    def market(self) -> str: ...
+
+    @property
+    def price_scale(self) -> int: ...
+
+    @property
+    def size_scale(self) -> int: ...
+
+    def quote(self, trades: MarketTrades) -> FloatArray:
+        """float64[n] notional in quote currency."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -87,6 +117,10 @@ class MarketProfile:
     @property
     def size_scale(self) -> int:
         return int(10**self.size_decimals)
+
+    def quote(self, trades: MarketTrades) -> FloatArray:
+        """float64[n] notional in quote currency."""
+        return trades.price * trades.size
 
 
 @dataclass(frozen=True)

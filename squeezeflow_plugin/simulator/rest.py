@@ -18,6 +18,7 @@ from squeezeflow_plugin.clock import Clock
 from squeezeflow_plugin.market import MarketKind
 from squeezeflow_plugin.simulator import exchange_info
 from squeezeflow_plugin.simulator.candles import INTERVAL_MS, Candle
+from squeezeflow_plugin.simulator.profiles import MarketProfile
 from squeezeflow_plugin.simulator.tape import Tape
 from squeezeflow_plugin.simulator.trades import MarketTrades, decimal_text
 from squeezeflow_plugin.simulator.venue import Venue
@@ -48,7 +49,12 @@ class RestSide:
     def __init__(self, venue: Venue, kind: MarketKind, clock: Clock) -> None:
         self._clock = clock
         self._is_spot = kind is MarketKind.SPOT
-        tapes = [tape for tape in venue.tapes.values() if tape.profile.instrument.kind is kind]
+        # the other exchanges' markets are no MarketProfile
+        own = {m: t.profile for m, t in venue.tapes.items() if isinstance(t.profile, MarketProfile)}
+        tapes = [venue.tapes[market] for market, profile in own.items() if profile.instrument.kind is kind]
+        self._typical = {
+            each.instrument.symbol: each.sizes.median for each in own.values() if each.instrument.kind is kind
+        }
         self._tapes = {tape.profile.instrument.symbol: tape for tape in tapes}
         self._spelling = {symbol: Spelling(tape.profile) for symbol, tape in self._tapes.items()}
 
@@ -224,7 +230,9 @@ class RestSide:
         rng = np.random.default_rng(last_id)
         spelling = self._spelling[tape.profile.instrument.symbol]
         scale = tape.profile.size_scale
-        quote = tape.profile.sizes.median * (1.0 + rng.standard_exponential((2, levels)) * 3.0)
+        quote = self._typical[tape.profile.instrument.symbol] * (
+            1.0 + rng.standard_exponential((2, levels)) * 3.0
+        )
         lots = np.maximum(np.rint(quote / (ask / last.price_scale) * scale), 1.0).astype(np.int64)
         bids = [
             [spelling.price(ask - n - 1), spelling.size(int(lots[0, n]))]

@@ -20,6 +20,7 @@ from squeezeflow_plugin.simulator.episodes import free_script, waiting_script, w
 from squeezeflow_plugin.simulator.exchange import Exchange, bot_exchange, endpoints, serving
 from squeezeflow_plugin.simulator.generator import first_state
 from squeezeflow_plugin.simulator.history import write_history
+from squeezeflow_plugin.simulator.peers import chosen, echoes
 from squeezeflow_plugin.simulator.profiles import DEFAULT_ASSETS, AssetProfile, asset_profiles
 from squeezeflow_plugin.simulator.replay import Recording, ReplayedAsset, read_recording
 from squeezeflow_plugin.simulator.sources import AssetSource, GeneratedAsset
@@ -46,7 +47,7 @@ class SimulatorOptions:
     ``state_file`` receives the port and what else the others need, once the exchange serves; ``replay`` a
     recorded trades file; ``hours`` only writes that much history up to now and ends; ``truth`` receives
     every trade sent as one JSON a line; ``late_share`` is the share of trades that are sent 0.5 to 3 s
-    late.
+    late. ``exchanges`` are served, with Binance's markets in any case; the history is of theirs alone.
     """
 
     seed: int = 1
@@ -58,6 +59,7 @@ class SimulatorOptions:
     hours: float | None = None
     truth: Path | None = None
     late_share: float = Delays.late_share
+    exchanges: tuple[str, ...] = ("BINANCE", "BINANCE_FUTURES")
     log_level: str = "INFO"
 
     def __post_init__(self) -> None:
@@ -70,6 +72,7 @@ class SimulatorOptions:
             )
         if not 0 <= self.late_share <= 1:
             raise SimulatorError(f"late_share must be in [0, 1], was {self.late_share}; nothing is simulated")
+        chosen(self.exchanges)
 
 
 def run_simulator(options: SimulatorOptions, clock: Clock | None = None) -> int:
@@ -92,20 +95,19 @@ def write_hours(options: SimulatorOptions, clock: Clock) -> None:
     assert options.store is not None  # noqa: S101 - checked by SimulatorOptions
     stop = clock.now_ns() // NS_PER_SECOND
     start = whole_minute(stop - options.hours * 3600)
-    venue = Venue(
-        [
-            GeneratedAsset(
-                profile,
-                options.seed,
-                first_state(profile, start),
-                free_script(options.seed, profile.key, start, stop),
-            )
-            for profile in asset_profiles(options.assets)
-        ],
-        options.seed,
-    )
+    profiles = asset_profiles(options.assets)
+    sources = [
+        GeneratedAsset(
+            profile,
+            options.seed,
+            first_state(profile, start),
+            free_script(options.seed, profile.key, start, stop),
+        )
+        for profile in profiles
+    ]
+    venue = Venue(sources, options.seed, echoes(options.exchanges, profiles))
     with _writing(options.store) as store:
-        write_history(store, venue, start, stop)
+        write_history(store, venue, start, stop, options.exchanges)
 
 
 def live_venue(options: SimulatorOptions, start: int, first_second: int) -> Venue:
@@ -125,7 +127,7 @@ def live_venue(options: SimulatorOptions, start: int, first_second: int) -> Venu
         _source(options, number, profile, recording, start, first_second)
         for number, profile in enumerate(profiles)
     ]
-    return Venue(sources, options.seed)
+    return Venue(sources, options.seed, echoes(options.exchanges, profiles))
 
 
 def _source(
@@ -164,7 +166,7 @@ async def _serve(options: SimulatorOptions, clock: Clock) -> None:
         exchange = Exchange(venue, clock, first_second, truth)
         async with serving(exchange, options.port) as served:
             if options.state_file is not None:
-                _announce(options.state_file, served.port, first_second)
+                _announce(options, served.port, first_second)
             _logger.info("serving on port %d, live from second %d", served.port, first_second)
             told = asyncio.create_task(stopped.wait())
             await asyncio.wait((told, served.sending), return_when=asyncio.FIRST_COMPLETED)
@@ -177,10 +179,10 @@ def _write_ahead(options: SimulatorOptions, venue: Venue, clock: Clock, start: i
     """Write the history; returns where it ends. On a slow machine it goes on until the end is ahead again."""
     assert options.store is not None  # noqa: S101 - checked by the caller
     with _writing(options.store) as store:
-        write_history(store, venue, start, first_second)
+        write_history(store, venue, start, first_second, options.exchanges)
         now = clock.now_ns() // NS_PER_SECOND
         if first_second - now < _LEAST_LEAD_S and options.replay is None:
-            write_history(store, venue, first_second, now + _LEAD_S)
+            write_history(store, venue, first_second, now + _LEAD_S, options.exchanges)
             return now + _LEAD_S
     return first_second
 
@@ -195,12 +197,14 @@ def _writing(path: Path) -> Iterator[EmbeddedBarStore]:
         store.close()
 
 
-def _announce(path: Path, port: int, first_second: int) -> None:
+def _announce(options: SimulatorOptions, port: int, first_second: int) -> None:
     """Tell the others where everything is; the file appears whole or not at all."""
+    assert options.state_file is not None  # noqa: S101 - checked by the caller
+    path = options.state_file
     body = {
         "port": port,
         "first_second": first_second,
-        "endpoints": endpoints(port),
+        "endpoints": endpoints(port, options.exchanges),
         "bot_exchange": {"spot": bot_exchange(port), "futures": bot_exchange(port, futures=True)},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -210,7 +214,9 @@ def _announce(path: Path, port: int, first_second: int) -> None:
 
 
 class TruthWriter:
-    """Every trade and liquidation sent, one JSON a line, in the order sent."""
+    """Every trade and liquidation sent, one JSON a line, in the order sent; ``size`` as the market counts
+    it.
+    """
 
     def __init__(self, out: TextIO) -> None:
         self._out = out

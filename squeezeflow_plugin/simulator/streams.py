@@ -9,7 +9,6 @@ stream asked for on the wrong path is acknowledged and stays silent, as there.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -20,13 +19,14 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from squeezeflow_plugin.clock import Clock
 from squeezeflow_plugin.market import MarketKind
 from squeezeflow_plugin.simulator.candles import INTERVAL_MS
+from squeezeflow_plugin.simulator.clients import CLOSE_WITHIN_S, Client
+from squeezeflow_plugin.simulator.floor import Floor
+from squeezeflow_plugin.simulator.profiles import MarketProfile
 from squeezeflow_plugin.simulator.tape import Due, Tape
 from squeezeflow_plugin.simulator.venue import Venue
 from squeezeflow_plugin.simulator.wire import Spelling
 
 PING_INTERVAL_S = 20.0
-_CLOSE_WITHIN_S = 1.0  # how long a client that does not answer can hold up the end
-_QUEUED_FRAMES = 100_000
 _AHEAD_S = 5
 _LONGEST_PAUSE_MS = 50
 _NS_PER_MS = 1_000_000
@@ -43,42 +43,22 @@ class Control(msgspec.Struct, frozen=True):
     params: list[str] = []
 
 
-@dataclass(eq=False)
-class Client:
+@dataclass(eq=False, kw_only=True)
+class Listener(Client):
     """One connection: ``carries`` says which streams its path serves."""
 
     kind: MarketKind
     wrapped: bool
     carries: Callable[[str], bool]
-    socket: web.WebSocketResponse
-    transport: asyncio.Transport | None
     streams: set[str] = field(default_factory=set)
-    waiting: asyncio.Queue[Sequence[str]] = field(default_factory=asyncio.Queue)
-    queued: int = 0
-
-    async def write(self) -> None:
-        """Send what waits, in order, until the connection ends."""
-        # a client may go while it is being sent something; its handler then ends, too
-        with contextlib.suppress(ConnectionError):
-            while not self.socket.closed:
-                frames = await self.waiting.get()
-                for frame in frames:
-                    await self.socket.send_str(frame)
-                self.queued -= len(frames)
-
-    def put(self, frames: Sequence[str]) -> bool:
-        """Queue frames; False where the client does not keep up and must go."""
-        self.queued += len(frames)
-        self.waiting.put_nowait(frames)
-        return self.queued <= _QUEUED_FRAMES
 
 
 class Hub:
     """All connections, by what they listen to."""
 
     def __init__(self) -> None:
-        self.clients: set[Client] = set()
-        self._listeners: dict[Stream, set[Client]] = {}
+        self.clients: set[Listener] = set()
+        self._listeners: dict[Stream, set[Listener]] = {}
 
     def listens(self, kind: MarketKind, stream: str) -> bool:
         return bool(self._listeners.get((kind, stream)))
@@ -87,13 +67,13 @@ class Hub:
         """The streams somebody listens to, as ``kind:stream``, sorted."""
         return sorted(f"{kind.value}:{stream}" for (kind, stream), who in self._listeners.items() if who)
 
-    def subscribe(self, client: Client, streams: Iterable[str]) -> None:
+    def subscribe(self, client: Listener, streams: Iterable[str]) -> None:
         for stream in streams:
             client.streams.add(stream)
             if client.carries(stream):
                 self._listeners.setdefault((client.kind, stream), set()).add(client)
 
-    def unsubscribe(self, client: Client, streams: Iterable[str]) -> None:
+    def unsubscribe(self, client: Listener, streams: Iterable[str]) -> None:
         for stream in list(streams):
             client.streams.discard(stream)
             self._listeners.get((client.kind, stream), set()).discard(client)
@@ -105,7 +85,7 @@ class Hub:
             if not client.put(out):
                 self.drop(client)
 
-    def drop(self, client: Client) -> None:
+    def drop(self, client: Listener) -> None:
         """Forget a client that does not read; its connection is cut."""
         self.unsubscribe(client, client.streams)
         self.clients.discard(client)
@@ -116,9 +96,15 @@ class Hub:
         self, request: web.Request, kind: MarketKind, path: str, wrapped: bool
     ) -> web.WebSocketResponse:
         """One client's connection, from its handshake to its end. ``path`` is "", "public" or "market"."""
-        socket = web.WebSocketResponse(timeout=_CLOSE_WITHIN_S, heartbeat=PING_INTERVAL_S, compress=False)
+        socket = web.WebSocketResponse(timeout=CLOSE_WITHIN_S, heartbeat=PING_INTERVAL_S, compress=False)
         await socket.prepare(request)
-        client = Client(kind, wrapped, _carried(kind, path), socket, request.transport)
+        client = Listener(
+            socket=socket,
+            transport=request.transport,
+            kind=kind,
+            wrapped=wrapped,
+            carries=_carried(kind, path),
+        )
         self.clients.add(client)
         named = request.query.get("streams", "") or request.match_info.get("streams", "")
         self.subscribe(client, (stream for stream in named.split("/") if "@" in stream))
@@ -140,7 +126,7 @@ class Hub:
             *(client.socket.close(code=WSCloseCode.GOING_AWAY) for client in tuple(self.clients))
         )
 
-    def _answer(self, client: Client, text: str) -> str:
+    def _answer(self, client: Listener, text: str) -> str:
         try:
             control = msgspec.json.decode(text, type=Control)
         except msgspec.MsgspecError as error:
@@ -160,13 +146,21 @@ class Pump:
     """Sends each trade when it is due, and keeps the venue a few seconds ahead of the clock."""
 
     def __init__(
-        self, venue: Venue, hub: Hub, clock: Clock, truth: Callable[[Tape, Due], None] | None
+        self,
+        venue: Venue,
+        hub: Hub,
+        clock: Clock,
+        truth: Callable[[Tape, Due], None] | None,
+        floors: Sequence[Floor] = (),
     ) -> None:
         self._venue = venue
         self._hub = hub
         self._clock = clock
         self._truth = truth
-        self._spelling = {market: Spelling(tape.profile) for market, tape in venue.tapes.items()}
+        self._floors = tuple(floors)
+        self._floor_of = {m: floor for floor in floors for m in venue.tapes if floor.carries(m)}
+        own = {m: t.profile for m, t in venue.tapes.items() if isinstance(t.profile, MarketProfile)}
+        self._spelling = {market: Spelling(profile) for market, profile in own.items()}
         self.sent = dict.fromkeys(venue.tapes, 0)
         self.sent_until_ms = clock.now_ns() // _NS_PER_MS
 
@@ -188,9 +182,14 @@ class Pump:
                 self.sent[market] += len(due.rows)
                 if self._truth is not None:
                     self._truth(tape, due)
-                self._send(tape, self._spelling[market], due)
-            if before // 1000 != now_ms // 1000:
+                if market in self._floor_of:
+                    self._floor_of[market].publish(market, due, now_ms)
+                else:
+                    self._send(tape, self._spelling[market], due)
+            if market in self._spelling and before // 1000 != now_ms // 1000:
                 self._send_candles(tape, self._spelling[market], now_ms)
+        for floor in self._floors:
+            floor.beat(now_ms)
         return now_ms
 
     def _send(self, tape: Tape, spelling: Spelling, due: Due) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from squeezeflow_plugin.simulator.candles import INTERVAL_MS, Candle, candle_of, merged
 from squeezeflow_plugin.simulator.episodes import MINUTE_S
-from squeezeflow_plugin.simulator.profiles import MarketProfile
+from squeezeflow_plugin.simulator.profiles import MarketTerms
 from squeezeflow_plugin.simulator.trades import IntArray, MarketTrades, concatenate, no_trades
 
 MINUTE_MS = MINUTE_S * 1000
@@ -80,7 +80,7 @@ class Due:
 class Tape:
     """One market's past, and the minute or two ahead that are made already."""
 
-    def __init__(self, profile: MarketProfile, seed: int, key: int, delays: Delays) -> None:
+    def __init__(self, profile: MarketTerms, seed: int, key: int, delays: Delays) -> None:
         self.profile = profile
         self._seed = (seed, key, profile.instrument.kind.value == "spot")
         self._delays = delays

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from squeezeflow_plugin.simulator.episodes import Episode
-from squeezeflow_plugin.simulator.profiles import MarketProfile
+from squeezeflow_plugin.simulator.echoes import Echo
+from squeezeflow_plugin.simulator.episodes import MINUTE_S, Episode
+from squeezeflow_plugin.simulator.profiles import MarketTerms
 from squeezeflow_plugin.simulator.sources import AssetSource
 from squeezeflow_plugin.simulator.tape import Tape
 from squeezeflow_plugin.simulator.trades import AssetMinute
@@ -16,6 +18,9 @@ from squeezeflow_plugin.simulator.trades import AssetMinute
 # Seconds after the first release at which the waiting episodes of the second, the third and all other
 # assets break loose.
 _RELEASE_AFTER_S = ((0, 0), (40, 70), (240, 480), (500, 1500))
+
+
+_KEPT_COUNTS = 16  # minutes; a squeeze that is told makes the last few again
 
 
 @dataclass(frozen=True)
@@ -27,20 +32,26 @@ class Planned:
 
 
 class Venue:
-    """Every market of every asset, minute by minute."""
+    """Every market of every asset, minute by minute: Binance's, and the ``echoes`` of them elsewhere."""
 
-    def __init__(self, sources: Sequence[AssetSource], seed: int) -> None:
+    def __init__(self, sources: Sequence[AssetSource], seed: int, echoes: Sequence[Echo] = ()) -> None:
         self._sources = tuple(sources)
+        self._seed = seed
         self._rng_seed = (seed, 0x5C23)
-        self.tapes = {
-            profile.market: Tape(profile, seed, source.profile.key, source.delays)
-            for source in sources
-            for profile in source.profile.markets
-        }
+        self.echoes = tuple(echoes)
+        self._made: dict[str, OrderedDict[int, int]] = {echo.market: OrderedDict() for echo in echoes}
+        self.tapes: dict[str, Tape] = {}
+        self._echoes: dict[str, list[Echo]] = {}
+        for source in sources:
+            for profile in source.profile.markets:
+                self.tapes[profile.market] = Tape(profile, seed, source.profile.key, source.delays)
+                near = [e for e in echoes if _is_echo(e, profile)]
+                self._echoes[profile.market] = near
+                self.tapes |= {e.market: Tape(e, seed, e.key, source.delays) for e in near}
 
     @property
-    def markets(self) -> tuple[MarketProfile, ...]:
-        return tuple(profile for source in self._sources for profile in source.profile.markets)
+    def markets(self) -> tuple[MarketTerms, ...]:
+        return tuple(tape.profile for tape in self.tapes.values())
 
     @property
     def second(self) -> int:
@@ -79,5 +90,18 @@ class Venue:
 
     def _put(self, minute: AssetMinute) -> None:
         for market, trades in minute.trades.items():
-            none = trades.select(slice(0, 0))
-            self.tapes[market].put(minute.second, trades, minute.liquidations.get(market, none))
+            forced = minute.liquidations.get(market, trades.select(slice(0, 0)))
+            self.tapes[market].put(minute.second, trades, forced)
+            for echo in self._echoes[market]:
+                made = self._made[echo.market]
+                before = made.get(minute.second - MINUTE_S, 0)
+                own, own_forced = echo.minute(self._seed, minute.second, trades, forced, before)
+                self.tapes[echo.market].put(minute.second, own, own_forced)
+                made[minute.second] = before + len(own)
+                while len(made) > _KEPT_COUNTS:
+                    made.popitem(last=False)
+
+
+def _is_echo(echo: Echo, profile: MarketTerms) -> bool:
+    ours, theirs = echo.instrument, profile.instrument
+    return (ours.base, ours.kind) == (theirs.base, theirs.kind)

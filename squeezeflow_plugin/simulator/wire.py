@@ -12,7 +12,7 @@ from typing import Any
 
 from squeezeflow_plugin.market import MarketKind
 from squeezeflow_plugin.simulator.candles import Candle
-from squeezeflow_plugin.simulator.profiles import MarketProfile
+from squeezeflow_plugin.simulator.profiles import MarketTerms
 from squeezeflow_plugin.simulator.trades import MarketTrades, decimal_text
 
 SPOT_PLACES = 8
@@ -21,7 +21,7 @@ SPOT_PLACES = 8
 class Spelling:
     """How one market's prices and sizes are spelled."""
 
-    def __init__(self, profile: MarketProfile) -> None:
+    def __init__(self, profile: MarketTerms) -> None:
         self.symbol = profile.instrument.symbol
         self.is_spot = profile.instrument.kind is MarketKind.SPOT
         self._price_scale, self._size_scale = profile.price_scale, profile.size_scale

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from squeezeflow_plugin.simulator.echoes import Echo
 from squeezeflow_plugin.simulator.episodes import Script, whole_minute
 from squeezeflow_plugin.simulator.generator import first_state, next_minute
 from squeezeflow_plugin.simulator.profiles import AssetProfile, asset_profile
@@ -23,10 +26,16 @@ def minutes_of(profile: AssetProfile, seed: int, script: Script, count: int) -> 
     return made
 
 
-def venue_of(*bases: str, seed: int = 1, script: Script | None = None, delays: Delays = PROMPT) -> Venue:
+def venue_of(
+    *bases: str,
+    seed: int = 1,
+    script: Script | None = None,
+    delays: Delays = PROMPT,
+    echoes: Sequence[Echo] = (),
+) -> Venue:
     """Generated markets from ORIGIN on."""
     sources = [
         GeneratedAsset(profile, seed, first_state(profile, ORIGIN), script or Script(), delays=delays)
         for profile in map(asset_profile, bases)
     ]
-    return Venue(sources, seed)
+    return Venue(sources, seed, echoes)

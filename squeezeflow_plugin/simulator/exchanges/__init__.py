@@ -1,0 +1,1 @@
+"""The simulated exchanges beside Binance, one file each."""
