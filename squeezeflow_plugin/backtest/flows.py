@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from squeezeflow_plugin.bars.flow import AssetMarkets
+from squeezeflow_plugin.bars.interest import KnownTicker
 from squeezeflow_plugin.features.flow import FloatArray, Flow
 from squeezeflow_plugin.features.layout import CLOSE, INPUT_NAMES
 from squeezeflow_plugin.market import Interval
@@ -75,6 +76,7 @@ class _ReadOnce:
         self._markets = markets
         self._bars: tuple[tuple[int, int, int | None], BarColumns] | None = None
         self._covered: tuple[tuple[int, int, int | None], tuple[Interval, ...]] | None = None
+        self._tickers: tuple[tuple[int, int], tuple[KnownTicker, ...]] | None = None
 
     def span(self) -> tuple[int, int] | None:
         return self._store.span()
@@ -95,6 +97,13 @@ class _ReadOnce:
             self._covered = asked, self._store.coverage(start, stop, self._markets, known_at)
         wanted = frozenset(self._markets if markets is None else markets)
         return tuple(span for span in self._covered[1] if span.market in wanted)
+
+    def tickers(self, start: int, stop: int, markets: Iterable[str] | None = None) -> tuple[KnownTicker, ...]:
+        asked = (start, stop)
+        if self._tickers is None or self._tickers[0] != asked:
+            self._tickers = asked, self._store.tickers(start, stop, self._markets)
+        wanted = frozenset(self._markets if markets is None else markets)
+        return tuple(each for each in self._tickers[1] if each[1].market in wanted)
 
 
 def part_of(bars: BarColumns, markets: Iterable[str]) -> BarColumns:

@@ -28,7 +28,7 @@ from squeezeflow_plugin.backtest.charts import (
 )
 from squeezeflow_plugin.backtest.stepper import SecondsBacktesting
 from squeezeflow_plugin.backtest.summary import Summary, TradeLine
-from squeezeflow_plugin.backtest.terminal import assumptions
+from squeezeflow_plugin.backtest.terminal import assumptions, decided
 from squeezeflow_plugin.features.flow import FloatArray
 from squeezeflow_plugin.provider.decisions import COVERAGE_NAMES
 from squeezeflow_plugin.provider.spans import shown, shown_span
@@ -76,7 +76,7 @@ def _about(found: Summary) -> list[str]:
     balance = f"{gain:+,.2f} {unit} on {found.starting_balance:,.2f} ({gain / found.starting_balance:+.2%})"
     events = f"{found.events} entry events, and {found.noise_events} in the same seconds shuffled into noise"
     says = [
-        f"{span}, each second a decision.",
+        f"{span}, {decided(found)}.",
         assumptions(found),
         f"{len(found.trades)} trades, {balance}; {found.in_position_share:.1%} of the time in a position.",
         f"{found.untradable_share:.2%} of the seconds could not be traded.",

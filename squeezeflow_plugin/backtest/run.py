@@ -35,6 +35,9 @@ from squeezeflow_plugin.store.registry import open_store
 
 log = logging.getLogger(__name__)
 
+ROW_TIMEFRAME = "1s"
+"""What FreqTrade's rows are, however often is decided."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -68,7 +71,7 @@ def backtest(options: BacktestOptions) -> Outcome:
     asked = _asked(options)
     with _freqtrade_refusals():
         config = configuration(options)
-        settings = load(config.get("squeezeflow"))
+        settings = options.applied_to(load(config.get("squeezeflow")))
         store = open_store(settings)
         try:
             run = prepare(config, settings, store, asked, _rules(options))
@@ -97,7 +100,7 @@ def configuration(options: BacktestOptions) -> Config:
     args: dict[str, Any] = {
         "config": [str(path) for path in files],
         "user_data_dir": str(options.userdir),
-        "timeframe": options.timeframe,
+        "timeframe": ROW_TIMEFRAME,
         "export": options.export,
         "enable_protections": options.protections,
         "backtest_cache": "none",
@@ -126,7 +129,7 @@ def prepare(
     config: Config, settings: Settings, store: BarStore, asked: Asked, rules: Rules
 ) -> SecondsBacktesting:
     """Everything set up, nothing run yet. Raises StoreEmptyError and the others of ``run_backtest``."""
-    params = Params.from_mapping(settings.params)
+    params = Params.from_mapping(settings.method)
     window = window_of(store, settings, asked, params.warmup_rows)
     markets = _markets(config, settings, store)
     config["pairs"] = list(markets)

@@ -59,7 +59,10 @@ class PairLine:
 
 @dataclass(frozen=True)
 class Summary:
-    """A whole run. ``notes`` are sentences on what the run could not know."""
+    """A whole run. ``notes`` are sentences on what the run could not know.
+
+    ``decide_every`` is 1 where each second is a decision, 300 in the regular mode.
+    """
 
     strategy: str
     stake_currency: str
@@ -68,6 +71,7 @@ class Summary:
     trading_mode: str
     start: int
     stop: int
+    decide_every: int
     seconds_seen: int
     delay_s: int
     slippage: float
@@ -109,6 +113,7 @@ def summary_of(run: SecondsBacktesting) -> Summary:
         trading_mode=run.trading_mode.value,
         start=window.start,
         stop=window.stop,
+        decide_every=run.source.params.decide_every,
         seconds_seen=run.counts.seconds_seen,
         delay_s=run.rules.delay_s,
         slippage=run.rules.slippage,

@@ -107,7 +107,7 @@ def sweep(options: SweepOptions) -> list[Finished]:
 
 def _tasks(options: SweepOptions) -> Iterator[_Task]:
     config = configuration(options.base)
-    settings = load(config.get("squeezeflow"))
+    settings = options.base.applied_to(load(config.get("squeezeflow")))
     exchange: str = config["exchange"]["name"]
     whitelist = tuple(config.get("pairs") or config["exchange"]["pair_whitelist"])
     for timerange, chosen in itertools.product(options.timeranges, options.pairs):
@@ -115,7 +115,7 @@ def _tasks(options: SweepOptions) -> Iterator[_Task]:
         data = _data_digest(settings, exchange, pairs, asked_range(timerange))
         run = replace(options.base, timerange=timerange, date=None, pairs=pairs, export="none", report=False)
         for params in options.sets:
-            engine = fingerprint(Params.from_mapping({**settings.params, **params}))
+            engine = fingerprint(Params.from_mapping({**settings.method, **params}))
             said = repr((data, engine, sorted(asdict(run).items(), key=str), settings.max_leverage))
             yield _Task(hashlib.blake2b(said.encode(), digest_size=12).hexdigest(), params, run)
 
@@ -156,7 +156,8 @@ def _backend(options: SweepOptions) -> Iterator[None]:
         raise SettingsError(
             "--scheduler needs Dask: pip install 'squeezeflow-plugin[dask]'; nothing is run"
         ) from error
-    with Client(options.scheduler), joblib.parallel_config(backend="dask"):
+    client = Client(options.scheduler)  # type: ignore[no-untyped-call]  # Dask leaves it untyped
+    with client, joblib.parallel_config(backend="dask"):
         yield
 
 
@@ -171,7 +172,7 @@ def run_one(key: str, params: dict[str, Any], options: BacktestOptions) -> Finis
 
 def _summary(params: Mapping[str, Any], options: BacktestOptions) -> Summary:
     config = configuration(options)
-    settings = load(config.get("squeezeflow"))
+    settings = options.applied_to(load(config.get("squeezeflow")))
     settings = replace(settings, params={**settings.params, **params})
     store = open_store(settings)
     try:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from squeezeflow_plugin.backtest.options import BacktestOptions
+from squeezeflow_plugin.backtest.options import BacktestOptions, add_timeframe
 from squeezeflow_plugin.errors import SettingsError
 
 
@@ -55,6 +55,7 @@ def add_sweep_options(parser: argparse.ArgumentParser) -> None:
         help="values of a method parameter; repeatable, every combination is run",
     )
     add("--timerange", action="append", required=True, help="as for backtest; repeatable")
+    add_timeframe(parser)
     add("--pairs", action="append", nargs="+", default=[], metavar="PAIR", help="pairs of a run; repeatable")
     add("--config", "-c", action="append", type=Path, default=[], help="FreqTrade configuration; repeatable")
     add("--userdir", type=Path, default=Path("user_data"), help="FreqTrade's user_data folder")
@@ -69,6 +70,7 @@ def sweep_options_of(args: argparse.Namespace) -> SweepOptions:
     """The options that were given; raises SettingsError for what cannot be."""
     base = BacktestOptions(
         config=tuple(args.config),
+        timeframe=args.timeframe,
         userdir=args.userdir,
         slippage=args.slippage,
         delay_s=args.delay,

@@ -20,6 +20,12 @@ def as_text(outcome: Outcome) -> str:
     )
 
 
+def decided(found: Summary) -> str:
+    """How often a decision is made."""
+    each = found.decide_every
+    return "each one a decision" if each == 1 else f"a decision every {each} of them (the regular mode)"
+
+
 def assumptions(found: Summary) -> str:
     """How a decision becomes a fill, in one sentence."""
     slippage = f"{found.slippage:.4%} worse" if found.slippage else "without slippage"
@@ -32,7 +38,7 @@ def assumptions(found: Summary) -> str:
 def _about(found: Summary) -> list[str]:
     return [
         f"{found.strategy}, {found.trading_mode}, {shown_span(found.start, found.stop)}",
-        f"{found.stop - found.start} seconds, each one a decision; FreqTrade looked at {found.seconds_seen}",
+        f"{found.stop - found.start} seconds, {decided(found)}; FreqTrade looked at {found.seconds_seen}",
         assumptions(found),
     ]
 
@@ -85,6 +91,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "stop": found.stop,
         "from": shown(found.start),
         "to": shown(found.stop - 1),
+        "decide_every": found.decide_every,
         "seconds_seen": found.seconds_seen,
         "delay_s": found.delay_s,
         "slippage": found.slippage,

@@ -272,6 +272,23 @@ def run_stock(stage: Stage, run: SecondsBacktesting) -> StockBacktesting:
     return started(stock_of(stage, run))
 
 
+FREQTRADES_OWN = frozenset({"stop_loss", "trailing_stop_loss", "liquidation", "roi", "force_exit"})
+"""Exits that no decision of the method's makes: FreqTrade's stops and targets, and the end of the span."""
+
+
+def left_early(trades: list[tuple[Any, ...]], lag_s: int = 2, min_hold: int = Params().min_hold) -> list[str]:
+    """The trades that the method left sooner after their event than ``min_hold``."""
+    found = []
+    for trade in trades:
+        row = dict(zip(COMPARED, trade, strict=True))
+        tag = parse_tag(row["enter_tag"])
+        assert tag is not None
+        held_s = row["close_timestamp"] // 1000 - lag_s - tag.second
+        if row["exit_reason"] not in FREQTRADES_OWN and held_s < min_hold:
+            found.append(f"{row['pair']} {tag}: {row['exit_reason']} after {held_s} s")
+    return found
+
+
 def trades_of(run: Backtesting) -> list[tuple[Any, ...]]:
     """Every trade of a finished run, as it will be stored."""
     (found,) = run.results["strategy"].values()

@@ -28,6 +28,7 @@ from tests.integration.seconds_stage import (
     END,
     OFTEN,
     Stage,
+    left_early,
     run_stock,
     set_stage,
     trades_of,
@@ -76,6 +77,7 @@ def test_no_trade_differs_from_freqtrades_own_loop(stage: Stage) -> None:
         assert run.counts.seconds_seen < 0.1 * len(run.source.window)
     if run.funding_rate:
         assert {trade[-1] for trade in trades} >= {"roi", "stop_loss"}
+    assert left_early(trades) == []
 
 
 @pytest.mark.parametrize("stage", [{"futures": True, "more": {}}], indirect=True)
@@ -255,7 +257,7 @@ def test_spans(
             ("--timerange", f"{END - HOURS * 3600}-{END - HOURS * 3600 + 600}"),
             "the first decision needs 7200",
         ),
-        (("--timeframe", "5m"), "regular mode"),
+        (("--timeframe", "1m"), "1s or 5m"),
         (("--pairs", "DOGE/USDT"), "DOGE/USDT"),
     ],
 )

@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from distributed import LocalCluster
 
 from squeezeflow_plugin.backtest.options import BacktestOptions
 from squeezeflow_plugin.backtest.run import backtest
-from squeezeflow_plugin.backtest.sweep import Finished, run_sweep, sweep
+from squeezeflow_plugin.backtest.sweep import run_sweep, sweep
 from squeezeflow_plugin.backtest.sweep_options import SweepOptions, grid
 from squeezeflow_plugin.errors import BacktestError, ParameterError
 from tests.integration.offline_stage import Stage, stage
@@ -83,15 +84,22 @@ def test_what_cannot_be_run_is_refused_before_anything_is(options: SweepOptions)
         sweep(options)
 
 
-def test_a_dask_cluster_gives_the_same_table(options: SweepOptions, tmp_path: Path) -> None:
-    distributed = pytest.importorskip("distributed", reason="the extra `dask` is not installed")
-    here = _measured(sweep(options))
-    with distributed.LocalCluster(
+def test_a_cluster_of_two_workers_gives_the_same_table(options: SweepOptions, tmp_path: Path) -> None:
+    sets = grid(
+        [("min_score", (3.5, 4.0, 5.0, 6.0)), ("exit_threshold", (1.0, 2.0, 4.0)), ("rearm", (60, 300))]
+    )
+    asked = replace(options, sets=sets, timeranges=("20251120T2300-20251121T0000",))
+    here = _table(asked)
+    with LocalCluster(  # type: ignore[no-untyped-call]  # Dask leaves it untyped
         n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
     ) as cluster:
-        there = replace(options, scheduler=cluster.scheduler_address, out=tmp_path / "cluster.jsonl")
-        assert _measured(sweep(there)) == here
+        there = replace(asked, scheduler=cluster.scheduler_address, out=tmp_path / "cluster.jsonl")
+        assert _table(there) == here
+    assert len(here) == 1 + 24
+    assert len({line.partition(",,")[2] or line for line in here}) > 4, "the sets make a difference"
 
 
-def _measured(found: list[Finished]) -> list[tuple[str, dict[str, object]]]:
-    return [(each.key, each.measures) for each in found]
+def _table(options: SweepOptions) -> list[str]:
+    table = io.StringIO()
+    assert run_sweep(options, table) == 0
+    return table.getvalue().splitlines()

@@ -10,6 +10,7 @@ import pytest
 from squeezeflow_plugin.backtest.options import BacktestOptions, add_options, options_of
 from squeezeflow_plugin.backtest.stepper import Rules
 from squeezeflow_plugin.errors import SettingsError
+from squeezeflow_plugin.settings import Settings
 
 
 def parsed(*arguments: str) -> BacktestOptions:
@@ -34,20 +35,26 @@ def test_every_option_arrives() -> None:
 
 def test_the_defaults() -> None:
     found = parsed()
-    assert (found.timeframe, found.delay_s, found.slippage, found.export) == ("1s", 1, 0.0, "trades")
+    assert (found.timeframe, found.delay_s, found.slippage, found.export) == (None, 1, 0.0, "trades")
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--timeframe", "5m"), "regular mode"),
-        (("--timeframe", "1m"), "freqtrade backtesting"),
+        (("--timeframe", "1m"), "1s or 5m .*`freqtrade backtesting"),
         (("--date", "2025-08-09", "--timerange", "20250809-"), "exclude each other"),
     ],
 )
 def test_what_cannot_be_run_says_what_can(arguments: tuple[str, ...], says: str) -> None:
     with pytest.raises(SettingsError, match=says):
         parsed(*arguments)
+
+
+@pytest.mark.parametrize("configured", [Settings(), Settings(enable_1s_mode=False, run_interval=300)])
+def test_the_timeframe_chooses_the_mode_and_else_the_settings_do(configured: Settings) -> None:
+    assert parsed().applied_to(configured) is configured
+    assert parsed("--timeframe", "1s").applied_to(configured).method == {}
+    assert parsed("--timeframe", "5m").applied_to(configured).method == {"regular": True}
 
 
 @pytest.mark.parametrize("rules", [{"delay_s": -1}, {"delay_s": 61}, {"slippage": -0.1}, {"slippage": 0.06}])
