@@ -5,7 +5,8 @@
 Trades are journalled before anything is made of them; seconds are closed at their deadline whatever the
 store does; records go to the store in order from a thread of their own. After any stop, a kill included,
 the next start takes up the stored records and the journal: no closed bar is lost, the seconds in between
-are closed as uncovered, and late trades go on revising.
+are closed as uncovered, and late trades go on revising. An exchange that did not say at the start what its
+markets are joins in the same way: everything begins anew once it has answered.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
@@ -33,6 +34,7 @@ from squeezeflow_plugin.errors import JournalError, SettingsError
 from squeezeflow_plugin.feeds import registry
 from squeezeflow_plugin.feeds.adapter import ExchangeAdapter
 from squeezeflow_plugin.feeds.connection import FeedConnection
+from squeezeflow_plugin.feeds.reconnect import Backoff
 from squeezeflow_plugin.journal.journal import TradeJournal
 from squeezeflow_plugin.market import NS_PER_SECOND, ClosingRecord, Instrument
 from squeezeflow_plugin.settings import Settings
@@ -46,6 +48,7 @@ _CAPACITY = 7200
 _SYNC_SECONDS = 5
 _HEARTBEAT_SECONDS = 60
 _NO_MARKETS_PAUSE_S = 10.0
+_MISSING_PAUSES_S = (2.0, 300.0)  # the first one and the longest
 _T = TypeVar("_T")
 
 
@@ -81,6 +84,7 @@ class Collector:
         self._journal = journal
         self._tally = Tally()
         self._queue = StoreQueue(store, _CAPACITY, self._on_stored, self._on_store_failed)
+        self._known: dict[str, tuple[Instrument, ...]] = {}
         self._connections: list[FeedConnection] = []
         self._closer: Closer | None = None
         self._outlets: Outlets | None = None
@@ -93,10 +97,15 @@ class Collector:
         where the store cannot be used any more.
         """
         adapters = [registry.adapter(n, self._settings.endpoints.get(n)) for n in self._settings.exchanges]
-        instruments = await _unless(stop, self._choose_markets(adapters))
-        if instruments is None:
-            return
+        await _unless(stop, self._ask_markets(adapters))
+        while not stop.is_set():
+            await self._collect(stop, adapters)
+
+    async def _collect(self, stop: asyncio.Event, adapters: Sequence[ExchangeAdapter]) -> None:
+        """Collect until ``stop`` is set or an exchange that was missing has answered."""
+        instruments = self._choose_markets()
         self._store.put_instruments(instruments)
+        self._queue = StoreQueue(self._store, _CAPACITY, self._on_stored, self._on_store_failed)
         closer = self._closer = self._make_closer(instruments)
         self._recover(closer)
         intake = Intake(closer, self._journal, self._tally)
@@ -116,6 +125,8 @@ class Collector:
             self._settings, self._clock, lambda: closer.last_second, self._on_store_failed
         )
         work.append(self._keeping.run())
+        if missing := [adapter for adapter in adapters if adapter.name not in self._known]:
+            work.append(self._await_missing(missing))
         try:
             await self._run_until(stop, work)
         finally:
@@ -140,17 +151,35 @@ class Collector:
         for task in (*done, storing):
             task.result()  # raises what it failed with
 
-    async def _choose_markets(self, adapters: list[ExchangeAdapter]) -> tuple[Instrument, ...]:
+    async def _ask_markets(self, adapters: Sequence[ExchangeAdapter]) -> None:
+        """Ask until one exchange at least has said what its markets are."""
         remembered = self._store.instruments()
         async with aiohttp.ClientSession() as session:
             while True:
                 answers = await asyncio.gather(*(open_markets(a, remembered, session) for a in adapters))
-                if any(answers):
-                    break
+                self._known |= {a.name: answer for a, answer in zip(adapters, answers, strict=True) if answer}
+                if self._known:
+                    return
                 _LOG.error("no exchange says what its markets are; trying again in %g s", _NO_MARKETS_PAUSE_S)
                 await asyncio.sleep(_NO_MARKETS_PAUSE_S)
-        known = {adapter.name: answer for adapter, answer in zip(adapters, answers, strict=True)}
-        selection = select_markets(known, self._settings.assets, self._settings.quotes)
+
+    async def _await_missing(self, missing: Sequence[ExchangeAdapter]) -> None:
+        """Return when one of these exchanges has said what its markets are."""
+        self._tally.missing_exchanges = tuple(adapter.name for adapter in missing)
+        first_s, cap_s = _MISSING_PAUSES_S
+        backoff = Backoff(first_s, cap_s)
+        async with aiohttp.ClientSession() as session:
+            while True:
+                await asyncio.sleep(backoff.next_s(lasted_s=0.0))
+                for adapter in missing:
+                    if answer := await open_markets(adapter, (), session):
+                        _LOG.warning("markets: %s has answered; everything begins anew with it", adapter.name)
+                        self._known[adapter.name] = answer
+                        self._tally.missing_exchanges = ()
+                        return
+
+    def _choose_markets(self) -> tuple[Instrument, ...]:
+        selection = select_markets(self._known, self._settings.assets, self._settings.quotes)
         for note in selection.notes:
             _LOG.info("markets: %s", note)
         for gap in selection.gaps:

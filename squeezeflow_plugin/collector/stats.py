@@ -18,7 +18,8 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 
     ``trades_received`` by the connections; ``bars`` and ``revisions`` of closed records; ``late`` trades that
     came after their second's close, ``duplicates`` repeated deliveries, ``beyond_horizon`` and ``ahead``
-    trades that were not merged; ``rejected`` unreadable frames by reason. ``closing_delay_ms`` are the median
+    trades that were not merged; ``rejected`` unreadable frames by reason; ``missing_exchanges`` have not said
+    what their markets are and are asked again. ``closing_delay_ms`` are the median
     and the largest of the last minute's time from a second's end in market time to its stored record;
     ``offsets_ms`` each exchange's receive minus exchange time at its smallest, ``skew_ms`` their median.
     """
@@ -38,6 +39,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     rejected_frames: int
     rejected: dict[str, int]
     reconnects: int
+    missing_exchanges: tuple[str, ...] = ()
     pending_records: int
     journal_failures: int
     store_failures: int
@@ -55,6 +57,7 @@ class Tally:
         self.bars = 0
         self.revisions = 0
         self.covered = 0
+        self.missing_exchanges: tuple[str, ...] = ()
         self.journal_failures = 0
         self.store_failures = 0
         self.rejected: Counter[str] = Counter()
@@ -99,6 +102,7 @@ class Tally:
             rejected_frames=self.rejected.total(),
             rejected=dict(self.rejected.most_common()),
             reconnects=reconnects,
+            missing_exchanges=self.missing_exchanges,
             pending_records=pending_records,
             journal_failures=self.journal_failures,
             store_failures=self.store_failures,

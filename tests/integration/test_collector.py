@@ -60,9 +60,13 @@ class Sent:
 
 
 class Venue:
-    """Binance spot, USD-M and COIN-M, as far as the collector asks; ``subscribers`` by market."""
+    """Binance spot, USD-M and COIN-M, as far as the collector asks; ``subscribers`` by market.
+
+    While ``is_maintained``, the futures do not say what their markets are.
+    """
 
     def __init__(self) -> None:
+        self.is_maintained = False
         self.subscribers: dict[str, web.WebSocketResponse] = {}
         self.changed = asyncio.Condition()
         self._runner = web.AppRunner(self._app(), shutdown_timeout=1.0)
@@ -110,10 +114,16 @@ class Venue:
         application = web.Application()
         for path, symbol in (("/api/v3", spot), ("/fapi/v1", usdm), ("/dapi/v1", coinm)):
             text = msgspec.json.encode({"symbols": [symbol]}).decode()
-            application.router.add_get(f"{path}/exchangeInfo", _text_handler(text))
+            application.router.add_get(f"{path}/exchangeInfo", self._info(text, symbol is not spot))
         for path in (*PATHS.values(), "/futures/market/ws"):
             application.router.add_get(path, self._serve)
         return application
+
+    def _info(self, text: str, is_futures: bool) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def handler(_: web.Request) -> web.Response:
+            return web.Response(text=text, status=503 if is_futures and self.is_maintained else 200)
+
+        return handler
 
     async def _serve(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
@@ -132,13 +142,6 @@ class Venue:
             merged = {**self.subscribers, **update}
             self.subscribers = {market: socket for market, socket in merged.items() if socket is not None}
             self.changed.notify_all()
-
-
-def _text_handler(text: str) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def handler(_: web.Request) -> web.Response:
-        return web.Response(text=text)
-
-    return handler
 
 
 class FastClock:
@@ -316,6 +319,45 @@ async def test_a_killed_collector_goes_on_without_a_gap(tmp_path: Path, venue: V
     assert open_second.bars
     assert before[-1].covered == after[-3].covered == (SPOT, COIN, PERP)
     assert any(record.revisions for record in after)
+    reader.close()
+
+
+async def test_an_exchange_that_is_missing_at_the_first_start_joins_later(
+    tmp_path: Path, venue: Venue
+) -> None:
+    venue.is_maintained = True
+    settings = Settings(
+        assets=("BTC",), data_dir=tmp_path, endpoints=await venue.start(), api_port=0, health_port=0
+    )
+    environ = {**process_environ(), **to_environ(settings)}
+    command = [sys.executable, "-m", "squeezeflow_plugin.cli", "collect"]
+    reader = EmbeddedBarStore(settings.store_path, readonly=True)
+    counted = settings.run_dir / "collector.json"
+
+    def missing() -> tuple[str, ...]:
+        assert process.returncode is None, "the collector ended by itself"
+        return msgspec.json.decode(counted.read_bytes(), type=Stats).missing_exchanges
+
+    process = await asyncio.create_subprocess_exec(*command, env=environ)
+    try:
+        await wait_for(lambda: (reader.last_second("main") or 0) > 0 and counted.exists())
+        assert missing() == ("BINANCE_FUTURES",)
+        assert set(venue.subscribers) == {SPOT}
+        venue.is_maintained = False
+        await wait_for(lambda: set(venue.subscribers) == {SPOT, PERP, COIN})
+        end = reader.last_second("main") or 0
+        await wait_for(lambda: (reader.last_second("main") or 0) >= end + 4)
+        assert missing() == ()
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    records = list(reader.records(0, 2**40))
+    assert has_no_gap(records)
+    assert {SPOT} == {*records[0].covered, *records[0].uncovered}
+    assert records[-1].covered == (SPOT, COIN, PERP)
     reader.close()
 
 
