@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlparse
 
 from squeezeflow_plugin.clock import SteppedClock
 from squeezeflow_plugin.market import NS_PER_SECOND
@@ -21,19 +22,30 @@ from squeezeflow_plugin.simulator.run import SimulatorOptions, write_hours
 
 USER_DATA = Path(__file__).resolve().parents[2] / "user_data"
 
+Query = Mapping[str, str]
+Answer = Callable[[Query], object]
+
 
 @contextmanager
-def markets_only(assets: tuple[str, ...]) -> Iterator[int]:
-    """Binance's ``exchangeInfo`` of the simulated assets on a free port; everything else is empty."""
+def markets_only(assets: tuple[str, ...], answers: Mapping[str, Answer] | None = None) -> Iterator[int]:
+    """Binance's ``exchangeInfo`` of the simulated assets on a free port; everything else is empty.
+
+    ``answers`` are further endpoints, by path, and what they say to a query.
+    """
     profiles = asset_profiles(assets)
     bodies = {
         "/api/v3/exchangeInfo": exchange_info.spot((item.spot for item in profiles), 0),
         "/fapi/v1/exchangeInfo": exchange_info.usdm((item.perp for item in profiles), 0),
     }
+    further = answers or {}
 
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            data = json.dumps(bodies.get(self.path.partition("?")[0], {})).encode()
+            url = urlparse(self.path)
+            body: object = bodies.get(url.path, {})
+            if url.path in further:
+                body = further[url.path]({name: found[0] for name, found in parse_qs(url.query).items()})
+            data = json.dumps(body).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
@@ -87,7 +99,8 @@ class Stage:
 def stage(folder: Path, assets: tuple[str, ...], hours: float, stop: int, seed: int = 3) -> Iterator[Stage]:
     """A stage whose store holds ``hours`` of a simulated market up to the second ``stop``."""
     userdir = folder / "user_data"
-    shutil.copytree(USER_DATA / "strategies", userdir / "strategies", ignore=shutil.ignore_patterns("__*"))
+    for part in ("strategies", "hyperopts"):
+        shutil.copytree(USER_DATA / part, userdir / part, ignore=shutil.ignore_patterns("__*", "*.json"))
     store = folder / "squeezeflow" / "store.sqlite"
     options = SimulatorOptions(seed=seed, assets=assets, store=store, hours=hours)
     write_hours(options, SteppedClock(stop * NS_PER_SECOND))

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from squeezeflow_plugin.phases.layout import COLUMN_NAMES, VETO_NAMES
-from squeezeflow_plugin.strategy.columns import PLOT_CONFIG, SHOWN, decision_columns, phase_labels, shown
+from squeezeflow_plugin.strategy.columns import (
+    PLOT_CONFIG,
+    SHOWN,
+    decision_columns,
+    phase_labels,
+    shown,
+    with_columns,
+)
 from squeezeflow_plugin.strategy.informed import informative_columns
 
 
@@ -53,3 +62,10 @@ def test_what_is_shown_is_named_once_and_plotted_columns_are_shown() -> None:
     assert plotted | set(PLOT_CONFIG["main_plot"]) <= set(SHOWN) | informative
     numbers = np.arange(float(len(COLUMN_NAMES)))
     assert dict(zip(SHOWN, shown(numbers), strict=True))["score"] == COLUMN_NAMES.index("score")
+
+
+def test_columns_are_added_at_once_as_assign_adds_them() -> None:
+    frame = pd.DataFrame({"close": [1.0, 2.0], "score": [9.0, 9.0]}, index=[4, 5])
+    columns: dict[str, Any] = {"score": np.array([0.5, np.nan]), "phase": ["", "quiet"], "armed": 0}
+    found = with_columns(frame, columns)
+    pd.testing.assert_frame_equal(found[list(frame.assign(**columns))], frame.assign(**columns))
