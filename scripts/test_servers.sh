@@ -2,6 +2,11 @@
 # Makes sure that the tests find the two servers they start themselves: influxd (1.6 or later) and redis-server.
 # In this order: what is on PATH; apt-get, as root; the programs out of docker images. Says what it did; fails
 # with one sentence where it can do nothing.
+#
+# A server that INFLUX_URL (with INFLUX_USER and INFLUX_PASSWORD of a user who may create databases) or REDIS_URL
+# (an empty database) names is used by the tests that need none of their own: the store contract, live reads and
+# data of an aggr-server on InfluxDB, the bus contract on Redis. Tests that kill, stall, limit, encrypt or empty
+# a server start their own; where its program cannot be had beside a named server, they are skipped.
 set -euo pipefail
 
 VENV_BIN="$(dirname "$0")/../.venv/bin" # on PATH while `make test` runs
@@ -36,16 +41,22 @@ from_docker() { # program image path-in-image
     "$VENV_BIN/$1" "$4" >/dev/null 2>&1 && say "$1 copied out of the image $2"
 }
 
-ensure() { # program package image path-in-image version-argument
+ensure() { # program package image path-in-image version-argument named-server
     if PATH="$VENV_BIN:$PATH" have "$1"; then
         say "$1 is there ($(PATH="$VENV_BIN:$PATH" command -v "$1"))"
         return
     fi
     from_apt "$1" "$2" || from_docker "$1" "$3" "$4" "$5" || {
+        if [ -n "$6" ]; then
+            say "$1 is not installed: the tests that kill, stall or limit one of their own are skipped"
+            return
+        fi
         say "$1 is not installed: become root for apt-get, start docker, or put $1 on PATH" >&2
         exit 1
     }
 }
 
-ensure influxd influxdb "$INFLUX_IMAGE" /usr/bin/influxd version
-ensure redis-server redis-server "$REDIS_IMAGE" /usr/local/bin/redis-server --version
+[ -z "${INFLUX_URL:-}" ] || say "INFLUX_URL: store contract, live reads and aggr-server's data run on that InfluxDB"
+[ -z "${REDIS_URL:-}" ] || say "REDIS_URL: the bus contract runs on that Redis"
+ensure influxd influxdb "$INFLUX_IMAGE" /usr/bin/influxd version "${INFLUX_URL:-}"
+ensure redis-server redis-server "$REDIS_IMAGE" /usr/local/bin/redis-server --version "${REDIS_URL:-}"

@@ -9,6 +9,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.given_servers import GIVEN, GivenInflux
 from tests.influx_server import InfluxDaemon
 
 # The same examples at every run, and no time limits: those belong into the benchmarks.
@@ -39,3 +40,14 @@ def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxDaemon]:
     daemon.start()
     yield daemon
     daemon.kill()
+
+
+@pytest.fixture(scope="session")
+def influx_databases(request: pytest.FixtureRequest) -> Iterator[InfluxDaemon | GivenInflux]:
+    """For tests that only want databases: the InfluxDB that INFLUX_URL names, else the session's own."""
+    if "INFLUX_URL" not in GIVEN:
+        yield request.getfixturevalue("influx")
+        return
+    given = GivenInflux()
+    yield given
+    given.drop()

@@ -17,6 +17,7 @@ from squeezeflow_plugin.bus.redis import RedisBarBus
 from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.errors import BusConflictError, BusGapError
 from squeezeflow_plugin.market import Bar, ClosingRecord, Interval
+from tests.given_servers import GIVEN, GivenRedis
 from tests.redis_server import RedisServer
 
 T0 = 1_723_161_600
@@ -26,9 +27,11 @@ BusMaker = Callable[[], BarBus]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    # One entry a node, so that trimming is exact enough to be seen at this size.
-    server = RedisServer(tmp_path_factory.mktemp("redis"), "--stream-node-max-entries", "1")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer | GivenRedis]:
+    """The database that REDIS_URL names, else a server of the suite's own."""
+    server: RedisServer | GivenRedis = GivenRedis()
+    if "REDIS_URL" not in GIVEN:
+        server = RedisServer(tmp_path_factory.mktemp("redis"))
     server.start()
     yield server
     server.kill()
@@ -41,9 +44,9 @@ def make_bus(request: pytest.FixtureRequest) -> Iterator[BusMaker]:
         bus = MemoryBarBus(HOLD)
         yield lambda: bus
         return
-    server: RedisServer = request.getfixturevalue("server")
+    server: RedisServer | GivenRedis = request.getfixturevalue("server")
     with server.client() as client:
-        client.flushall()
+        client.flushdb()
     made: list[RedisBarBus] = []
 
     def make() -> BarBus:

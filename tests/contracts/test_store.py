@@ -29,6 +29,7 @@ from squeezeflow_plugin.store.influx_client import InfluxServer
 from squeezeflow_plugin.store.influx_setup import set_up_policies
 from squeezeflow_plugin.store.memory import MemoryBarStore
 from squeezeflow_plugin.store.rolling import Periods, StoreKeeper
+from tests.given_servers import GivenInflux
 from tests.influx_server import InfluxDaemon
 
 MARKETS = ("BINANCE:btcusdt", "BINANCE_FUTURES:btcusdt", "BINANCE:ethusdt", "BINANCE:btcfdusd")
@@ -60,7 +61,7 @@ class RollingStore(EmbeddedBarStore):
 @pytest.fixture(params=["memory", "embedded", "rolling", "rolled", "influx"])
 def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreMaker]:
     made: list[BarStore] = []
-    daemon = request.getfixturevalue("influx") if request.param == "influx" else None
+    daemon = request.getfixturevalue("influx_databases") if request.param == "influx" else None
 
     def make() -> BarStore:
         if daemon is not None:
@@ -80,7 +81,7 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store
         store.close()
 
 
-def new_influx_store(daemon: InfluxDaemon) -> InfluxBarStore:
+def new_influx_store(daemon: InfluxDaemon | GivenInflux) -> InfluxBarStore:
     configured = daemon.settings()
     server = InfluxServer(configured)
     set_up_policies(server, configured)

@@ -14,14 +14,15 @@ from squeezeflow_plugin.store.influx import InfluxBarStore
 from squeezeflow_plugin.store.influx_client import InfluxServer
 from squeezeflow_plugin.store.influx_schema import select, span
 from squeezeflow_plugin.store.influx_setup import set_up_policies
+from tests.given_servers import GivenInflux
 from tests.influx_server import InfluxDaemon
 
 T0 = 1_767_225_600
 
 
 @pytest.fixture
-def settings(influx: InfluxDaemon) -> Settings:
-    return influx.settings()
+def settings(influx_databases: InfluxDaemon | GivenInflux) -> Settings:
+    return influx_databases.settings()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from squeezeflow_plugin.provider.live import LiveFollower
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.influx import InfluxBarStore
 from squeezeflow_plugin.store.influx_setup import set_up_policies
+from tests.given_servers import GivenInflux
 from tests.influx_server import InfluxDaemon
 
 MARKETS = tuple(f"BINANCE:coin{i:02d}usdt" for i in range(5))
@@ -19,8 +20,8 @@ COUNT = 30
 
 
 @pytest.fixture
-def settings(influx: InfluxDaemon) -> Settings:
-    return influx.settings()
+def settings(influx_databases: InfluxDaemon | GivenInflux) -> Settings:
+    return influx_databases.settings()
 
 
 @pytest.fixture
