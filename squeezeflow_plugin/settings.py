@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from squeezeflow_plugin.errors import SettingsError
+from squeezeflow_plugin.settings_values import CONVERTERS, SHARD
+from squeezeflow_plugin.settings_values import Endpoint as Endpoint  # noqa: PLC0414 - part of the settings
 
 ENV_PREFIX = "SQUEEZEFLOW_"
 MEMORY_SIZE = re.compile(r"\d+(b|kb?|mb?|gb?)?", re.IGNORECASE)
@@ -33,13 +35,6 @@ UNPREFIXED = ("REDIS_", "INFLUX_")  # families of variables that carry no ENV_PR
 CREDENTIALS = frozenset({"redis_url", "redis_username", "redis_password", "influx_user", "influx_password"})
 DURATION = re.compile(r"(\d+)([hdw])")
 _HOURS = {"h": 1, "d": 24, "w": 168}
-
-
-class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Base URLs that replace an exchange's own, so that a stand-in can be used; None keeps its own."""
-
-    rest: str | None = None
-    ws: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +63,14 @@ class Settings:
     """Exchanges whose markets are collected, by aggr-server's names."""
     quotes: tuple[str, ...] = ("USDT", "USDC", "FDUSD", "USD")
     """Quote currencies that count as US dollars."""
+    markets: tuple[str, ...] = ()
+    """Markets collected, by aggr-server's names (EXCHANGE:symbol); empty: the assets' markets are found."""
+    markets_per_asset: int = 20
+    """Spot markets of an asset at most, and perpetuals as many: those with the largest volume of a day."""
+    interest_interval_s: int = 30
+    """Seconds between two readings of open interest and funding, which records carry; 0: none are taken."""
+    shard: str = "1/1"
+    """Which part of the markets this collector takes, as k/n: those whose names' hash falls to it."""
     endpoints: Mapping[str, Endpoint] = field(default_factory=lambda: types.MappingProxyType({}))
     """Exchange name to the base URLs that stand in for its own, e.g. {"BINANCE": {"rest": "http://..."}}."""
     collector: str = "main"
@@ -151,6 +154,15 @@ class Settings:
         for name in ("assets", "exchanges", "quotes", "collectors"):
             _check(bool(getattr(self, name)), name, "at least one name", getattr(self, name))
         _check(bool(self.collector), "collector", "a name", self.collector)
+        _check(1 <= self.markets_per_asset <= 500, "markets_per_asset", "in 1..500", self.markets_per_asset)
+        _check(
+            0 <= self.interest_interval_s <= 300,
+            "interest_interval_s",
+            "in 0..300",
+            self.interest_interval_s,
+        )
+        part, parts = self.shard_parts
+        _check(1 <= part <= parts <= 100, "shard", "k/n with 1 <= k <= n <= 100", self.shard)
         _check(self.first_second >= 0, "first_second", "an epoch second or 0", self.first_second)
         _check(50 <= self.watermark_ms <= 10_000, "watermark_ms", "in 50..10000", self.watermark_ms)
         _check(
@@ -224,6 +236,16 @@ class Settings:
             self.influx_retention_hours != 0, "influx_retention_1s", "at least 1h", self.influx_retention_1s
         )
         _check(0.1 <= self.influx_timeout_s <= 600, "influx_timeout_s", "in 0.1..600", self.influx_timeout_s)
+
+    @property
+    def shard_parts(self) -> tuple[int, int]:
+        """Which part, counted from 1, and of how many; (0, 0) for what is no such text.
+
+        >>> Settings(shard="2/3").shard_parts
+        (2, 3)
+        """
+        found = SHARD.fullmatch(self.shard)
+        return (int(found[1]), int(found[2])) if found else (0, 0)
 
     @property
     def method(self) -> Mapping[str, Any]:
@@ -336,44 +358,12 @@ def _check(ok: bool, name: str, wanted: str, value: object) -> None:
         raise SettingsError(f"setting {name} must be {wanted}, was {value!r}; nothing is started")
 
 
-def _names(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str):
-        value = [part.strip() for part in value.split(",") if part.strip()]
-    return tuple(msgspec.convert(value, list[str]))
-
-
-def _endpoints(value: Any) -> Mapping[str, Endpoint]:
-    if isinstance(value, str):
-        return types.MappingProxyType(msgspec.json.decode(value, type=dict[str, Endpoint]))
-    return types.MappingProxyType(msgspec.convert(dict(value), dict[str, Endpoint]))
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    if isinstance(value, str):
-        value = msgspec.json.decode(value)
-    return types.MappingProxyType(msgspec.convert(dict(value), dict[str, Any]))
-
-
-def _scalar(kind: type) -> Callable[[Any], Any]:
-    return lambda value: msgspec.convert(value, kind, strict=not isinstance(value, str))
-
-
-_CONVERTERS: Mapping[str, Callable[[Any], Any]] = {
-    "int": _scalar(int),
-    "float": _scalar(float),
-    "bool": _scalar(bool),
-    "str": _scalar(str),
-    "Path": lambda value: Path(msgspec.convert(str(value), str)),
-    "tuple[str, ...]": _names,
-    "Mapping[str, Endpoint]": _endpoints,
-    "Mapping[str, Any]": _mapping,
-}
 _TYPES = {f.name: str(f.type) for f in fields(Settings)}
 
 
 def _convert(key: str, value: Any, where: str) -> Any:
     try:
-        return _CONVERTERS[_TYPES[key]](value)
+        return CONVERTERS[_TYPES[key]](value)
     except (msgspec.ValidationError, msgspec.DecodeError, ValueError, TypeError) as error:
         raise SettingsError(
             f"{where} must be of type {_TYPES[key]}, was {value!r}: {error}; nothing is started"

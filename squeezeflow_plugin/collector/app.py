@@ -25,6 +25,7 @@ from squeezeflow_plugin.bars.closing import Closer
 from squeezeflow_plugin.clock import Clock, SystemClock
 from squeezeflow_plugin.collector.instruments import open_markets
 from squeezeflow_plugin.collector.intake import Intake
+from squeezeflow_plugin.collector.interest import InterestPollers
 from squeezeflow_plugin.collector.keeping import StoreKeeping
 from squeezeflow_plugin.collector.outlets import Outlets
 from squeezeflow_plugin.collector.selection import select_markets
@@ -36,7 +37,7 @@ from squeezeflow_plugin.feeds.adapter import ExchangeAdapter
 from squeezeflow_plugin.feeds.connection import FeedConnection
 from squeezeflow_plugin.feeds.reconnect import Backoff
 from squeezeflow_plugin.journal.journal import TradeJournal
-from squeezeflow_plugin.market import NS_PER_SECOND, ClosingRecord, Instrument
+from squeezeflow_plugin.market import NS_PER_SECOND, ClosingRecord, DerivativeTicker, Instrument
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.contract import BarStore
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
@@ -117,6 +118,8 @@ class Collector:
         _LOG.info("collecting %d markets on %d connections", len(instruments), len(self._connections))
         work: list[Coroutine[Any, Any, None]] = [self._close_seconds(closer), self._keep_house(closer)]
         work += [connection.run() for connection in self._connections]
+        if self._settings.interest_interval_s:
+            work.append(self._interest(instruments, closer).run())
         self._outlets = Outlets(
             self._settings, self._clock, instruments, closer, self._queue, lambda: self._snapshot(closer)
         )
@@ -194,6 +197,21 @@ class Collector:
             _LOG.info("markets: %s %s %s", instrument.market, instrument.kind.value, instrument.base)
         return selection.instruments
 
+    def _interest(self, instruments: Sequence[Instrument], closer: Closer) -> InterestPollers:
+        def put(ticker: DerivativeTicker) -> None:
+            self._tally.interest_ns[ticker.market] = ticker.exchange_ns
+            closer.board.put(ticker)
+
+        return InterestPollers(
+            instruments,
+            self._settings.endpoints,
+            self._clock,
+            put,
+            every_s=self._settings.interest_interval_s,
+            market_ns=closer.offsets.market_ns,
+            limited=lambda exchange: self._tally.rate_limited.update([exchange]),
+        )
+
     def _make_closer(self, instruments: Iterable[Instrument]) -> Closer:
         return Closer(
             self._settings.collector,
@@ -202,6 +220,7 @@ class Collector:
             watermark_ms=self._settings.watermark_ms,
             horizon_s=self._settings.revision_horizon_s,
             silence_limit_s=self._settings.silence_limit_s,
+            interest_every_s=self._settings.interest_interval_s,
         )
 
     def _recover(self, closer: Closer) -> None:

@@ -112,6 +112,18 @@ class StateSource(Source):
             exchange, _, reason = key.partition(": ")
             rejected.add_metric([exchange, reason], count)
         yield rejected
+        limited = CounterMetricFamily(
+            f"{PREFIX}rate_limited", "Answers 429 and 418: too many requests", labels=["exchange"]
+        )
+        for exchange, count in stats.rate_limited.items():
+            limited.add_metric([exchange], count)
+        yield limited
+        yield _gauge(
+            "open_interest_timestamp_seconds",
+            "Exchange time of the newest reading of open interest",
+            ["market"],
+            [((market,), time_ns / 1e9) for market, time_ns in stats.interest_ns.items()],
+        )
         yield _gauge(
             "clock_skew_seconds",
             "Receive minus exchange time at its smallest",

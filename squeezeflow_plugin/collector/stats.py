@@ -19,8 +19,9 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     ``trades_received`` by the connections; ``bars`` and ``revisions`` of closed records; ``late`` trades that
     came after their second's close, ``duplicates`` repeated deliveries, ``beyond_horizon`` and ``ahead``
     trades that were not merged; ``rejected`` unreadable frames by reason; ``missing_exchanges`` have not said
-    what their markets are and are asked again. ``closing_delay_ms`` are the median
-    and the largest of the last minute's time from a second's end in market time to its stored record;
+    what their markets are and are asked again. ``closing_delay_ms`` are the median and the largest of the
+    last minute's time from a second's end in market time to its stored record; ``rate_limited`` answers 429
+    and 418 by exchange, ``interest_ns`` the exchange's time of each market's newest open interest;
     ``offsets_ms`` each exchange's receive minus exchange time at its smallest, ``skew_ms`` their median.
     """
 
@@ -39,6 +40,8 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     rejected_frames: int
     rejected: dict[str, int]
     reconnects: int
+    rate_limited: dict[str, int]
+    interest_ns: dict[str, int]
     missing_exchanges: tuple[str, ...] = ()
     pending_records: int
     journal_failures: int
@@ -61,6 +64,8 @@ class Tally:
         self.journal_failures = 0
         self.store_failures = 0
         self.rejected: Counter[str] = Counter()
+        self.rate_limited: Counter[str] = Counter()
+        self.interest_ns: dict[str, int] = {}
         self._delays_ms: deque[float] = deque(maxlen=_DELAYS)
 
     def stored(self, delay_ms: float) -> None:
@@ -102,6 +107,8 @@ class Tally:
             rejected_frames=self.rejected.total(),
             rejected=dict(self.rejected.most_common()),
             reconnects=reconnects,
+            rate_limited=dict(self.rate_limited),
+            interest_ns=dict(self.interest_ns),
             missing_exchanges=self.missing_exchanges,
             pending_records=pending_records,
             journal_failures=self.journal_failures,

@@ -32,6 +32,8 @@ T0 = 1_723_161_600
 LAST = T0 + 3599
 
 STATS = Stats(
+    rate_limited={"BINANCE": 2},
+    interest_ns={"BINANCE_FUTURES:btcusdt": 5_000_000_000},
     collector="main",
     last_second=LAST,
     markets=2,
@@ -211,6 +213,9 @@ async def test_metrics_are_valid_and_complete(bench: Bench) -> None:
         assert values[f"squeezeflow_{name}_total", ()] == getattr(STATS, field)
     reason = (("exchange", "BINANCE"), ("reason", "no price"))
     assert values["squeezeflow_frames_rejected_total", reason] == 3
+    assert values["squeezeflow_rate_limited_total", (("exchange", "BINANCE"),)] == 2
+    market = (("market", "BINANCE_FUTURES:btcusdt"),)
+    assert values["squeezeflow_open_interest_timestamp_seconds", market] == 5
     assert values["squeezeflow_clock_skew_seconds", (("exchange", "BINANCE"),)] == 0.0125
     spot = (("kind", "spot"), ("market", SPOT.market))
     assert values["squeezeflow_feed_up", spot] == 1

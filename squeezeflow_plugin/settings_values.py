@@ -1,0 +1,54 @@
+"""How the values of settings are read: from the text of a variable, or as a configuration file holds them."""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+SHARD = re.compile(r"(\d{1,3})/(\d{1,3})")
+
+
+class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base URLs that replace an exchange's own, so that a stand-in can be used; None keeps its own."""
+
+    rest: str | None = None
+    ws: str | None = None
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    return tuple(msgspec.convert(value, list[str]))
+
+
+def _endpoints(value: Any) -> Mapping[str, Endpoint]:
+    if isinstance(value, str):
+        return types.MappingProxyType(msgspec.json.decode(value, type=dict[str, Endpoint]))
+    return types.MappingProxyType(msgspec.convert(dict(value), dict[str, Endpoint]))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if isinstance(value, str):
+        value = msgspec.json.decode(value)
+    return types.MappingProxyType(msgspec.convert(dict(value), dict[str, Any]))
+
+
+def _scalar(kind: type) -> Callable[[Any], Any]:
+    return lambda value: msgspec.convert(value, kind, strict=not isinstance(value, str))
+
+
+CONVERTERS: Mapping[str, Callable[[Any], Any]] = {
+    "int": _scalar(int),
+    "float": _scalar(float),
+    "bool": _scalar(bool),
+    "str": _scalar(str),
+    "Path": lambda value: Path(msgspec.convert(str(value), str)),
+    "tuple[str, ...]": _names,
+    "Mapping[str, Endpoint]": _endpoints,
+    "Mapping[str, Any]": _mapping,
+}
