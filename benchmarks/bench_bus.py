@@ -12,13 +12,18 @@ import multiprocessing
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from multiprocessing.connection import Connection
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for what stands beside this file
 
 import numpy as np
 import redis
 
+from benchmarks.measuring import figure, machine
 from squeezeflow_plugin.bus.redis import RedisBarBus, connect
 from squeezeflow_plugin.market import Bar, ClosingRecord
 from squeezeflow_plugin.settings import Settings
@@ -67,11 +72,14 @@ def measure(port: int, markets: int, seconds: int) -> dict[str, object]:
     reader.join()
     memory = connect(Settings(redis_port=port), 2.0).info("memory")["used_memory"]
     return {
+        "machine": machine(),
         "markets": markets,
         "records": len(took),
-        "writer_call_ms_p50_p99": np.percentile(calls, (50, 99)).round(2).tolist(),
-        "writer_to_reader_ms_p50_p99": np.percentile(took, (50, 99)).round(2).tolist(),
-        "server_bytes_a_bar": round(memory / (len(took) * markets)),
+        "writer_call_p50": figure(float(np.percentile(calls, 50)), "ms"),
+        "writer_call_p99": figure(float(np.percentile(calls, 99)), "ms"),
+        "writer_to_reader_p50": figure(float(np.percentile(took, 50)), "ms"),
+        "writer_to_reader_p99": figure(float(np.percentile(took, 99)), "ms", 5, at_most=True),
+        "in_the_server": figure(memory / (len(took) * markets), "bytes/bar"),
     }
 
 

@@ -14,9 +14,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for what stands beside this file
+
 import numpy as np
 import psutil
 
+from benchmarks.measuring import figure, machine, streaming_mb
 from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.collector.shipping import Shipper, open_shipper
 from squeezeflow_plugin.market import Bar, ClosingRecord
@@ -101,7 +104,7 @@ def percentiles(values: list[float]) -> dict[str, float]:
     return {name: round(float(p) * 1000, 2) for name, p in zip(("p50", "p95", "p99"), points, strict=True)}
 
 
-def live_path(settings: Settings, start: int) -> dict[str, object]:
+def live_path(settings: Settings, start: int) -> dict[str, dict[str, float]]:
     """A record written and read back by a second client, as collector and bot do it."""
     writer, reader = InfluxBarStore(settings), InfluxBarStore(settings, readonly=True)
     writes, polls, reads = [], [], []
@@ -120,7 +123,7 @@ def live_path(settings: Settings, start: int) -> dict[str, object]:
             raise SystemExit(f"second {record.second} was read otherwise than it was written")
     writer.close()
     reader.close()
-    return {"write_ms": percentiles(writes), "poll_ms": percentiles(polls), "read_ms": percentiles(reads)}
+    return {"write": percentiles(writes), "poll": percentiles(polls), "read": percentiles(reads)}
 
 
 def outage(daemon: InfluxDaemon, directory: Path) -> dict[str, object]:
@@ -183,6 +186,14 @@ def main(hours: int) -> None:
             daemon.kill()
 
 
+def stream_records(settings: Settings) -> None:
+    """Read every record once, keeping none."""
+    reader = InfluxBarStore(settings, readonly=True)
+    for _ in reader.records(0, 2**40):
+        pass
+    reader.close()
+
+
 def measure(daemon: InfluxDaemon, directory: Path, hours: int) -> dict[str, object]:
     settings = daemon.settings(influx_retention_1s="2d")
     stop = int(time.time()) // 60 * 60
@@ -194,19 +205,22 @@ def measure(daemon: InfluxDaemon, directory: Path, hours: int) -> dict[str, obje
     loading = Meter(daemon)
     with loading:
         count = len(trusting.bars(start, stop))
-    figures: dict[str, object] = {
-        "bars": count,
-        "bulk_write": bulk,
-        "verified_write": verified,
-        "load_s": round(loading.wall_s, 2),
-        "load": loading.per_bar(count),
-        **live_path(settings, stop),
-    }
+    live = live_path(settings, stop)
     trusting.close()
     verifying.close()
-    figures["bytes_per_bar"] = round(disk_bytes(directory / "influxd") / count, 1)
-    figures["outage"] = outage(daemon, directory)
-    return figures
+    return {
+        "machine": machine(),
+        "bars": count,
+        "bulk_write": figure(bulk["bars_per_s"], "bars/s", 100_000) | bulk,
+        "verified_write": verified,
+        "load": figure(loading.wall_s, "s", 9 if hours == 24 else None, at_most=True)
+        | loading.per_bar(count),
+        "poll_p99": figure(live["poll"]["p99"], "ms", 10, at_most=True),
+        "live_ms": live,
+        "streaming": figure(streaming_mb(stream_records, settings), "MB more", 250, at_most=True),
+        "on_disk": figure(disk_bytes(directory / "influxd") / count, "bytes/bar", 45, at_most=True),
+        "outage": outage(daemon, directory),
+    }
 
 
 if __name__ == "__main__":

@@ -1,19 +1,26 @@
-"""What the embedded store does a second: bulk append, roll-over, a day's read, the poll of the newest record.
+"""The embedded store: bulk append, roll-over, a day's read, long reads, the poll of the newest record, size.
 
-Run it by hand: ``python benchmarks/bench_store.py [--hours 24] [--markets 20]``.
+``python benchmarks/bench_store.py [--hours 24] [--markets 20]`` prints one JSON object; its target of
+loading is that of 24 hours and 20 markets.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for what stands beside this file
 
 import msgspec
 import numpy as np
 
+from benchmarks.measuring import figure, machine, streaming_mb
 from squeezeflow_plugin.market import Bar, ClosingRecord
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
 from squeezeflow_plugin.store.layout import partition_dir
@@ -47,32 +54,25 @@ def make_records(seconds: int, names: tuple[str, ...]) -> list[ClosingRecord]:
     return records
 
 
-def timed(what: str, count: int, started: float) -> None:
-    """One line: what, how long, how many a second."""
-    took = time.perf_counter() - started
-    print(f"{what:<40} {took:8.3f} s {count / took:14,.0f} /s")
-
-
-def poll_times_ms(path: Path, writer: EmbeddedBarStore, tail: list[ClosingRecord]) -> np.ndarray:
-    """Each record appended by the writer and fetched by a reader of its own; milliseconds of the fetch."""
+def poll_ms(path: Path, writer: EmbeddedBarStore, tail: list[ClosingRecord]) -> dict[str, float]:
+    """Each record appended by the writer and fetched by a reader of its own: p99 of both, in milliseconds."""
     reader = EmbeddedBarStore(path, readonly=True)
-    took, appended = [], []
+    fetched, appended = [], []
     for record in tail:
         started = time.perf_counter()
         writer.append([record])
         appended.append(time.perf_counter() - started)
         started = time.perf_counter()
         found = list(reader.records(record.second, record.second + 1))
-        took.append(time.perf_counter() - started)
+        fetched.append(time.perf_counter() - started)
         if found != [record]:
             raise SystemExit(f"record {record.second} did not read back")
     reader.close()
-    print(f"{'append of one record, ms p50 p99':<40} {_percentiles(np.array(appended) * 1e3)}")
-    return np.array(took) * 1e3
+    return {"append": _p99_ms(appended), "poll": _p99_ms(fetched)}
 
 
-def _percentiles(values: np.ndarray) -> str:
-    return f"{np.percentile(values, 50):8.3f} {np.percentile(values, 99):8.3f}"
+def _p99_ms(seconds: list[float]) -> float:
+    return float(np.percentile(seconds, 99) * 1e3)
 
 
 def batches(records: list[ClosingRecord], size: int) -> Iterator[list[ClosingRecord]]:
@@ -81,27 +81,84 @@ def batches(records: list[ClosingRecord], size: int) -> Iterator[list[ClosingRec
         yield records[at : at + size]
 
 
-def reads(reader: EmbeddedBarStore, start: int, seconds: int, names: tuple[str, ...]) -> None:
-    """Views of all and of part of the store; the best of two."""
+def reads(path: Path, start: int, seconds: int, names: tuple[str, ...]) -> dict[str, float]:
+    """Seconds of views of all and of part of the store; the best of two."""
     stop = start + seconds
-    views: dict[str, Callable[[], int]] = {
-        "bars, all": lambda: len(reader.bars(start, stop)),
-        "bars, newest 4 h": lambda: len(reader.bars(stop - 14_400, stop)),
-        "bars, newest 5 s": lambda: len(reader.bars(stop - 5, stop)),
-        "bars, one market": lambda: len(reader.bars(start, stop, names[:1])),
-        "bars, one market, an hour at noon": lambda: len(
-            reader.bars(stop - 43_200, stop - 39_600, names[:1])
-        ),
-        "coverage, seconds": lambda: sum(i.stop - i.start for i in reader.coverage(start, stop, names[:1])),
-        "records, streamed": lambda: sum(1 for _ in reader.records(start, stop)),
+    reader = EmbeddedBarStore(path, readonly=True)
+    views: dict[str, Callable[[], object]] = {
+        "all": lambda: reader.bars(start, stop),
+        "newest 4 h": lambda: reader.bars(stop - 14_400, stop),
+        "newest 5 s": lambda: reader.bars(stop - 5, stop),
+        "one market": lambda: reader.bars(start, stop, names[:1]),
+        "one market, an hour at noon": lambda: reader.bars(stop - 43_200, stop - 39_600, names[:1]),
+        "coverage of a market": lambda: reader.coverage(start, stop, names[:1]),
     }
+    took = {}
     for what, view in views.items():
-        took = []
+        tries = []
         for _ in range(2):
             started = time.perf_counter()
-            count = view()
-            took.append(time.perf_counter() - started)
-        print(f"{what + f', {count:,}':<40} {min(took):8.3f} s {count / min(took):14,.0f} /s")
+            view()
+            tries.append(time.perf_counter() - started)
+        took[what] = round(min(tries), 4)
+    reader.close()
+    return took
+
+
+def stream_records(path: Path) -> None:
+    """Read every record once, keeping none."""
+    reader = EmbeddedBarStore(path, readonly=True)
+    for _ in reader.records(0, 2**40):
+        pass
+    reader.close()
+
+
+def measure(path: Path, seconds: int, names: tuple[str, ...]) -> dict[str, Any]:
+    records = make_records(seconds + 500, names)
+    head, tail = records[:seconds], records[seconds:]
+    del records
+    bars = seconds * len(names)
+    is_a_day = (seconds, len(names)) == (86_400, 20)
+    store = EmbeddedBarStore(path)
+    began, began_cpu = time.perf_counter(), time.process_time()
+    for batch in batches(head, 3600):
+        store.append(batch)
+    wall, cpu = time.perf_counter() - began, time.process_time() - began_cpu
+    report: dict[str, Any] = {
+        "bulk_append": figure(bars / wall, "bars/s", 200_000),
+        "bulk_append_cpu": figure(cpu / bars * 1e6, "us/bar"),
+        "in_sqlite_s": reads(path, T0, seconds, names),
+    }
+    keeper = StoreKeeper(path)
+    began = time.perf_counter()
+    rolled = keeper.roll_over(T0 + seconds - 4500)
+    report["roll_over"] = figure(rolled.bars / (time.perf_counter() - began), "bars/s")
+    partitioned = reads(path, T0, seconds, names)
+    report |= {
+        "load": figure(partitioned["all"], "s", 1.2 if is_a_day else None, at_most=True),
+        "in_partitions_s": partitioned,
+        "bytes_in_partitions": figure(_bytes(path) / rolled.bars, "bytes/bar", 25, at_most=True),
+    }
+    took = poll_ms(path, store, tail)
+    report |= {
+        "append_p99": figure(took["append"], "ms"),
+        "poll_p99": figure(took["poll"], "ms", 10, at_most=True),
+        "streaming": figure(streaming_mb(stream_records, path), "MB more", 250, at_most=True),
+    }
+    rolled = keeper.roll_over(T0 + max(seconds, 86_400) + 86_400)
+    report |= {
+        "bytes_in_a_day": figure(
+            _bytes(path) / (bars + len(tail) * len(names)), "bytes/bar", 25, at_most=True
+        ),
+        "in_a_day_s": reads(path, T0, seconds, names),
+    }
+    keeper.close()
+    store.close()
+    return report
+
+
+def _bytes(path: Path) -> int:
+    return sum(file.stat().st_size for file in partition_dir(path).iterdir())
 
 
 def main() -> None:
@@ -111,41 +168,9 @@ def main() -> None:
     parser.add_argument("--markets", type=int, default=20)
     options = parser.parse_args()
     names = tuple(f"BINANCE:coin{i:02d}usdt" for i in range(options.markets))
-    seconds = int(options.hours * 3600)
-    records = make_records(seconds + 500, names)
-    head, tail = records[:seconds], records[seconds:]
     with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "store.sqlite"
-        store = EmbeddedBarStore(path)
-        bars = seconds * len(names)
-        started = time.perf_counter()
-        for batch in batches(head, 3600):
-            store.append(batch)
-        timed(f"append {bars:,} bars", bars, started)
-        print(f"{'bytes a bar':<40} {path.stat().st_size / bars:8.1f}")
-        print("-- all in SQLite")
-        reader = EmbeddedBarStore(path, readonly=True)
-        reads(reader, T0, seconds, names)
-        print("-- all but the newest 75 minutes in partitions")
-        keeper = StoreKeeper(path)
-        started = time.perf_counter()
-        rolled = keeper.roll_over(T0 + seconds - 4500)
-        timed(f"roll-over into {rolled.partitions} partitions", rolled.bars, started)
-        size = sum(file.stat().st_size for file in partition_dir(path).iterdir())
-        print(f"{'bytes a bar in partitions':<40} {size / rolled.bars:8.1f}")
-        reads(reader, T0, seconds, names)
-        polls = poll_times_ms(path, store, tail)
-        print(f"{'poll of the newest record, ms p50 p99':<40} {_percentiles(polls)}")
-        print("-- the day made one partition, everything in it")
-        started = time.perf_counter()
-        rolled = keeper.roll_over(T0 + max(seconds, 86_400) + 86_400)
-        timed(f"compaction into {rolled.partitions} partitions", rolled.bars, started)
-        size = sum(file.stat().st_size for file in partition_dir(path).iterdir())
-        print(f"{'bytes a bar in partitions':<40} {size / rolled.bars:8.1f}")
-        reads(reader, T0, seconds, names)
-        keeper.close()
-        store.close()
-        reader.close()
+        report = measure(Path(directory) / "store.sqlite", int(options.hours * 3600), names)
+    print(json.dumps({"machine": machine(), **report}))
 
 
 if __name__ == "__main__":

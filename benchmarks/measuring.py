@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import platform
 import time
 from collections.abc import Callable, Mapping
 from statistics import median
 from typing import Any
+
+import psutil
 
 REPETITIONS = 7
 Work = Callable[[], object]
@@ -43,3 +46,19 @@ def figure(value: float, unit: str, target: float | None = None, *, at_most: boo
         found |= {"target": f"{'<=' if at_most else '>='} {target:g}"}
         found |= {"met": value <= target if at_most else value >= target}
     return found
+
+
+def streaming_mb(read: Callable[..., None], *args: object) -> float:
+    """How much a process of its own grows while it reads a long span record by record, in MB."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_growth_mb, (read, args))
+
+
+def _growth_mb(read: Callable[..., None], args: tuple[object, ...]) -> float:
+    process = psutil.Process()
+    before = process.memory_info().rss
+    read(*args)
+    # The peak, which Linux keeps.
+    with open("/proc/self/status", encoding="ascii") as status:
+        peak_kb = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+    return (peak_kb * 1024 - before) / 2**20
