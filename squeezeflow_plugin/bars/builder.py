@@ -167,9 +167,16 @@ class BarBuilder:
         self._until = second
         self._refuse_waiting([each for each in self._open if each > second], Outcome.AHEAD)
 
+    def takes(self, trade: Trade) -> bool:
+        """Whether ``add`` would merge the trade."""
+        second = trade.exchange_ns // NS_PER_SECOND
+        oldest = max(self._floor, self._closed - self.horizon_s + 1)
+        return oldest <= second <= self._until and (second, trade.market) not in self._frozen
+
     def add(self, trade: Trade) -> Outcome:
         second = trade.exchange_ns // NS_PER_SECOND
-        self._newest[trade.market] = trade
+        if trade.received_ns:
+            self._newest[trade.market] = trade
         if self._closed < second <= self._until:
             self._open.setdefault(second, {}).setdefault(trade.market, []).append(trade)
             return Outcome.NEW

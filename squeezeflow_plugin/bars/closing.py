@@ -14,15 +14,20 @@ otherwise close an hour that has not happened - or after a grace, when nobody sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from squeezeflow_plugin.bars.builder import BarBuilder, Outcome, Refused
+from squeezeflow_plugin.bars.continuity import ContinuityWatch
 from squeezeflow_plugin.bars.interest import TickerBoard
 from squeezeflow_plugin.bars.ledger import CoverageLedger
 from squeezeflow_plugin.bars.offsets import ExchangeOffsets
+from squeezeflow_plugin.feeds.recovery import Continuity, Gap
 from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord, Interval, Trade
 
 _NS_PER_MS = 1_000_000
+UNHEARD_NS = 2 * NS_PER_SECOND
+"""So long a stream may take to bring a trade that the exchange's REST API knows."""
+_MERGED = frozenset({Outcome.NEW, Outcome.REVISION})
 
 
 class Closer:
@@ -50,11 +55,13 @@ class Closer:
         silence_limit_s: float = 60.0,
         grace_s: float = 10.0,
         interest_every_s: int = 30,
+        continuity: Mapping[str, Continuity] | None = None,
     ) -> None:
         self.collector = collector
         self.offsets = ExchangeOffsets()
         self.builder = BarBuilder(horizon_s)
         self.ledger = CoverageLedger(markets, silence_limit_s)
+        self.watch = ContinuityWatch(continuity or {}, self.builder.takes)
         self.board = TickerBoard(interest_every_s)
         self._started_ns = started_ns
         self._watermark_ns = watermark_ms * _NS_PER_MS
@@ -85,16 +92,19 @@ class Closer:
             self._closed_ns = max(self._closed_ns, record.closed_ns)
             for bar in (*record.bars, *record.revisions):
                 known[(bar.second, bar.market)] = bar
+            self.ledger.know(record.second, record.covered, record.repaired)
         if first is None or last is None:
             raise ValueError("there is no record to resume from")
         first = max(first, last - self.builder.horizon_s + 1)
-        self.builder.restore(first, last, known.values(), trades)
+        stops = {each.market: each.stop for each in self.ledger.intervals()}
+        self.builder.restore(first, last, known.values(), self.watch.interrupted(trades, stops))
         # Receive times of an earlier run say nothing about this run's clock.
         self.builder.take_newest()
 
     def on_trades(self, trades: Sequence[Trade]) -> None:
         """Trades in the order of receipt; a ``received_ns`` of 0 says nothing about time."""
         self.builder.add_all(trades)
+        self.watch.add(trades)
         if not self._is_settled:
             self._observe(trades)
             self._is_settled = self.offsets.market_offset_ns() is not None
@@ -102,15 +112,49 @@ class Closer:
     def on_live(self, markets: Iterable[str], at_ns: int) -> None:
         """The exchange acknowledged the markets' subscriptions."""
         self.ledger.live(markets, at_ns)
+        self.watch.live(markets, self._second(at_ns), at_ns)
 
     def on_down(self, markets: Iterable[str], at_ns: int) -> None:
-        """The markets' connection ended."""
+        """The markets' connection ended, or ended being complete, at that time."""
         self._listen()
         self.ledger.down(markets, at_ns)
+        # Of a second whose deadline had not passed trades may be missing.
+        self.watch.down(markets, self._second(at_ns - self._watermark_ns))
+
+    def on_left_out(self, market: str, trade_id: str) -> None:
+        """A trade that is not counted by design came."""
+        self.watch.leave_out(market, trade_id)
 
     def on_repaired(self, interval: Interval) -> None:
-        """The span's missing trades were all handed to ``on_trades``; the next record says it is complete."""
+        """The span's missing trades were all handed in; the next record says it is complete."""
         self.ledger.repair(interval)
+
+    def on_recovered(self, trades: Iterable[Trade]) -> int:
+        """Trades that were asked for, without a receive time; how many could be merged."""
+        merged = 0
+        for trade in trades:
+            if self.builder.add(trade) in _MERGED:
+                self.watch.recovered(trade)
+                merged += 1
+        return merged
+
+    def is_unheard(self, gap: Gap, trades: Iterable[Trade], now_ns: int) -> bool:
+        """Whether one of these recovered trades should have come by the market's stream long before now."""
+        pending = self.watch.of(gap.market).pending
+        if gap.before_id or pending is None or pending.live_ns < 0:
+            return False
+        first = (pending.live_second + 1) * NS_PER_SECOND
+        last = self.offsets.market_ns(now_ns) - UNHEARD_NS
+        return any(first <= trade.exchange_ns <= last for trade in trades)
+
+    def on_answered(self, gap: Gap, complete: bool, now_ns: int) -> None:
+        """An exchange answered for the gap, and what it gave was handed in.
+
+        A quiet market of which it knows no newer trade is quiet, and complete.
+        """
+        self.watch.of(gap.market).answered(gap, complete, now_ns)
+        if complete and not gap.before_id:
+            self.ledger.seen(gap.market, now_ns)
 
     def due_local_ns(self) -> int:
         """Local time at which the next second's deadline is reached.
@@ -137,7 +181,10 @@ class Closer:
         self._called_ns = local_now_ns
         bars, revisions = self.builder.close(second)
         deadline_ns = self._deadline_ns(second, offset_ns)
+        self.watch.expire(second - self.builder.horizon_s + 1)
+        self._correct(second, local_now_ns)
         covered = self.ledger.close(second, second * NS_PER_SECOND + offset_ns, deadline_ns)
+        self.watch.silent(self.ledger.silent, second, local_now_ns)
         return ClosingRecord(
             self.collector,
             second,
@@ -154,6 +201,17 @@ class Closer:
         """Trades that were not merged, as found by the closes since the last call, to be named."""
         taken, self._refused = tuple(self._refused), []
         return taken
+
+    def _correct(self, second: int, local_now_ns: int) -> None:
+        for change in self.watch.settle(second, local_now_ns):
+            if change.complete:
+                self.ledger.repair(change)
+            else:
+                self.ledger.doubt(change)
+
+    def _second(self, local_ns: int) -> int:
+        """The second of market time that it is at that local time."""
+        return self.offsets.market_ns(local_ns) // NS_PER_SECOND
 
     def _listen(self) -> None:
         """Offsets and signs of life from the newest trade of each market.

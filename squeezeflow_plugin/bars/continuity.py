@@ -13,7 +13,7 @@ The usual trade - the id after the last one, nothing pending - costs a look-up, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from squeezeflow_plugin.bars.gaps import Lost, MarketGaps
 from squeezeflow_plugin.feeds.recovery import Continuity, Gap
@@ -76,11 +76,23 @@ class ContinuityWatch:
         for gaps in self._known(markets):
             gaps.silent(second, now_ns)
 
-    def interrupted(self) -> None:
-        """An earlier run's trades have been added; since each market's last one nobody listened."""
-        for gaps in self._markets.values():
-            gaps.age()
-            gaps.down(gaps.last_ns // NS_PER_SECOND)
+    def interrupted(self, trades: Iterable[Trade], covered_stops: Mapping[str, int]) -> Iterator[Trade]:
+        """Take in, and hand on, an earlier run's trades; after the last one nobody listened.
+
+        ``covered_stops`` is where each market's covered seconds ended. Where ids are no sequence, what came
+        later says nothing about what was missed before it.
+        """
+        markets = self._markets
+        for trade in trades:
+            gaps = markets.get(trade.market)
+            if gaps is not None and (
+                gaps.continuity.sequence
+                or trade.exchange_ns < covered_stops.get(trade.market, 0) * NS_PER_SECOND
+            ):
+                self.add((trade,))
+            yield trade
+        for name, gaps in markets.items():
+            gaps.interrupted(covered_stops.get(name, gaps.last_ns // NS_PER_SECOND))
 
     def settle(self, second: int, now_ns: int) -> tuple[Interval, ...]:
         """What has changed about the seconds up to ``second``: those now doubted, those doubted no more."""

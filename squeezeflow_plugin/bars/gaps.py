@@ -93,8 +93,8 @@ class MarketGaps:
     """One market. ``accepts`` says whether a trade can still be merged into its bar."""
 
     __slots__ = (
-        "_accepts", "_holes", "_left_out", "_lost", "_spans", "_told", "base", "continuity", "last",
-        "last_id", "last_ns", "market", "pending",
+        "_accepts", "_cleared", "_holes", "_left_out", "_lost", "_spans", "_told", "base", "continuity",
+        "last", "last_id", "last_ns", "market", "pending",
     )  # fmt: skip
 
     def __init__(self, market: str, continuity: Continuity, accepts: Callable[[Trade], bool]) -> None:
@@ -109,6 +109,7 @@ class MarketGaps:
         self.pending: _Pending | None = None
         self._accepts = accepts
         self._told: list[Span] = []  # the doubted seconds as the ledger knows them
+        self._cleared: list[Span] = []  # seconds it must learn are complete, unless they are doubted
         self._holes: list[_Hole] = []
         self._left_out: list[int] = []
         self._spans: list[Span] = []  # of gaps given up
@@ -117,7 +118,7 @@ class MarketGaps:
     @property
     def is_troubled(self) -> bool:
         """Whether there is anything to settle or to ask."""
-        return bool(self._holes or self.pending or self._spans or self._told)
+        return bool(self._holes or self.pending or self._spans or self._told or self._cleared)
 
     def take(self, trade: Trade, *, recovered: bool = False) -> None:
         """A trade that was merged, or is about to be."""
@@ -180,10 +181,12 @@ class MarketGaps:
         if self.base is not None and self.pending is None:
             self.pending = _Pending(second, self.last_id, self.last_ns, now_ns, second, now_ns)
 
-    def age(self) -> None:
-        """Every gap so far is an old one: nothing of it is merely late."""
+    def interrupted(self, covered_stop: int) -> None:
+        """The trades so far are of an earlier run, whose covered seconds ended before ``covered_stop``."""
         for hole in self._holes:
             hole.since_ns = hole.next_ns = 0
+            self._cleared.append(hole.span)
+        self.down(min(self.last_ns // NS_PER_SECOND, covered_stop))
 
     def doubted(self, second: int, now_ns: int) -> list[Span]:
         """The seconds up to ``second`` that are not known to be complete."""
@@ -197,10 +200,11 @@ class MarketGaps:
         """What has changed since the last call about the seconds to ``second``: doubted, doubted no more."""
         doubted = self.doubted(second, now_ns)
         told = within(self._told, second - KEEP_S, FAR)
-        self._told = doubted
+        cleared = union([*told, *self._cleared])
+        self._told, self._cleared = doubted, []
         # Of the second in which it all began nobody knows the beginning.
         known = FAR if self.base is None else self.base + 1
-        return without(doubted, told), within(without(told, doubted), known, FAR)
+        return without(doubted, told), within(without(cleared, doubted), known, FAR)
 
     def due(self, now_ns: int) -> Iterator[Gap]:
         """What to ask the exchange for now."""
@@ -289,8 +293,7 @@ class MarketGaps:
         """Everything up to a trade that came while live is in hand, or is a hole of its own."""
         if self.pending is not None and self.pending.live_ns >= 0:
             # Told or not yet, these seconds are doubted no more, the cut one among them.
-            span = (self.pending.start, max(self.pending.live_second, self.pending.start) + 1)
-            self._told = union([*self._told, span])
+            self._cleared.append((self.pending.start, max(self.pending.live_second, self.pending.start) + 1))
             self.pending = None
 
     def _take_time(self, trade: Trade) -> None:

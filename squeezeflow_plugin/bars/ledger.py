@@ -51,6 +51,8 @@ class CoverageLedger:
         self._corrections: list[Interval] = []
         """Of seconds still to be closed or told; the last that speaks of a second counts."""
         self._told: list[Interval] = []
+        self.silent: tuple[str, ...] = ()
+        """The markets that were connected in the last closed second, but quiet for longer than the limit."""
 
     def live(self, markets: Iterable[str], at_ns: int) -> None:
         """The exchange acknowledged the subscriptions; a market that is live already stays as it is."""
@@ -116,6 +118,11 @@ class CoverageLedger:
         """
         end_ns = start_ns + NS_PER_SECOND
         covered = []
+        self.silent = tuple(
+            market
+            for market, feed in self._feeds.items()
+            if feed.live_since_ns is not None and end_ns - feed.last_sign_ns > self._silence_ns
+        )
         for market, feed in self._feeds.items():
             complete = self._correction(market, second)
             if complete is None:

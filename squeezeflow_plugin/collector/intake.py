@@ -10,10 +10,13 @@ from itertools import islice
 from squeezeflow_plugin.bars.closing import Closer
 from squeezeflow_plugin.collector.stats import Tally
 from squeezeflow_plugin.errors import JournalError
+from squeezeflow_plugin.feeds.adapter import LeftOut
+from squeezeflow_plugin.feeds.recovery import Gap, Recovered
 from squeezeflow_plugin.journal.journal import TradeJournal
 from squeezeflow_plugin.market import NS_PER_SECOND, Trade
 
 _LOG = logging.getLogger(__name__)
+_NS_PER_MS = 1_000_000
 _SAY_AGAIN_NS = 60 * NS_PER_SECOND
 _REASONS_NAMED = 100
 _EXCERPT = 200
@@ -37,15 +40,14 @@ class Intake:
 
     def trades(self, trades: Sequence[Trade]) -> None:
         """Journal, then count and hand on."""
-        try:
-            self._journal.append(trades)
-        except JournalError as error:
-            self._waiting.extend(trades)
-            self._note_failure(error, trades[-1].received_ns)
-        else:
-            self._make_up(trades[-1].received_ns)
+        self._keep(trades, trades[-1].received_ns)
         self._tally.trades_received += len(trades)
         self._closer.on_trades(trades)
+
+    def left_out(self, items: Sequence[LeftOut]) -> None:
+        """Trades that are not counted by design."""
+        for item in items:
+            self._closer.on_left_out(item.market, item.trade_id)
 
     def live(self, markets: Sequence[str], at_ns: int) -> None:
         """The exchange acknowledged the markets."""
@@ -66,6 +68,59 @@ class Intake:
         if key not in known:
             _LOG.warning("feed: rejected: %s: %r", key, frame[:_EXCERPT])
         known[key] += 1
+
+    def due(self, exchange: str, now_ns: int) -> tuple[Gap, ...]:
+        """What to ask the exchange for now."""
+        return tuple(
+            gap for gap in self._closer.watch.due(now_ns) if gap.market.partition(":")[0] == exchange
+        )
+
+    def recovered(self, gap: Gap, page: Recovered, asked_ns: int) -> bool:
+        """Take what an exchange answered; whether that shows that the market's stream is dead."""
+        wanted = self._closer.watch.wants(gap, page.trades)
+        is_dead = self._closer.is_unheard(gap, wanted, asked_ns)
+        if wanted:
+            self._keep(wanted, asked_ns)
+            self._tally.trades_recovered += self._closer.on_recovered(wanted)
+        for trade_id in page.left_out:
+            self._closer.on_left_out(gap.market, trade_id)
+        return is_dead
+
+    def answered(self, gap: Gap, complete: bool, now_ns: int) -> None:
+        """Everything the exchange gave for the gap has been taken."""
+        self._closer.on_answered(gap, complete, now_ns)
+
+    def postpone(self, gap: Gap, until_ns: int) -> None:
+        """The exchange could not be asked."""
+        self._closer.watch.of(gap.market).postpone(gap, until_ns)
+
+    def give_up(self, gap: Gap, reason: str) -> None:
+        """The exchange cannot be asked at all."""
+        self._closer.watch.of(gap.market).give_up(gap, reason)
+
+    def name_lost(self) -> None:
+        """Say which gaps stay holes."""
+        for lost in self._closer.watch.take_lost():
+            self._tally.gaps_lost += 1
+            gap = lost.gap
+            _LOG.warning(
+                "hole: %s: trades between %s (%d ms) and %s (%d ms) are missing: %s",
+                gap.market,
+                gap.after_id,
+                gap.after_ns // _NS_PER_MS,
+                gap.before_id,
+                gap.before_ns // _NS_PER_MS,
+                lost.reason,
+            )
+
+    def _keep(self, trades: Sequence[Trade], now_ns: int) -> None:
+        try:
+            self._journal.append(trades)
+        except JournalError as error:
+            self._waiting.extend(trades)
+            self._note_failure(error, now_ns)
+        else:
+            self._make_up(now_ns)
 
     def _make_up(self, now_ns: int) -> None:
         """The journal works: hand it some of what it has not taken before."""

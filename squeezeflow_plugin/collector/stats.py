@@ -16,7 +16,8 @@ _DELAYS = 60
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """Totals since the start of the process, and the state now.
 
-    ``trades_received`` by the connections; ``bars`` and ``revisions`` of closed records; ``late`` trades that
+    ``trades_received`` by the connections, ``trades_recovered`` from REST answers, ``gaps_lost`` those that
+    nobody could fill; ``bars`` and ``revisions`` of closed records; ``late`` trades that
     came after their second's close, ``duplicates`` repeated deliveries, ``beyond_horizon`` and ``ahead``
     trades that were not merged; ``rejected`` unreadable frames by reason; ``missing_exchanges`` have not said
     what their markets are and are asked again. ``closing_delay_ms`` are the median and the largest of the
@@ -42,6 +43,8 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     reconnects: int
     rate_limited: dict[str, int]
     interest_ns: dict[str, int]
+    trades_recovered: int = 0
+    gaps_lost: int = 0
     missing_exchanges: tuple[str, ...] = ()
     pending_records: int
     journal_failures: int
@@ -56,6 +59,8 @@ class Tally:
 
     def __init__(self) -> None:
         self.trades_received = 0
+        self.trades_recovered = 0
+        self.gaps_lost = 0
         self.records = 0
         self.bars = 0
         self.revisions = 0
@@ -109,6 +114,8 @@ class Tally:
             reconnects=reconnects,
             rate_limited=dict(self.rate_limited),
             interest_ns=dict(self.interest_ns),
+            trades_recovered=self.trades_recovered,
+            gaps_lost=self.gaps_lost,
             missing_exchanges=self.missing_exchanges,
             pending_records=pending_records,
             journal_failures=self.journal_failures,

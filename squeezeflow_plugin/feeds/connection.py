@@ -26,7 +26,7 @@ import msgspec
 
 from squeezeflow_plugin.clock import Clock
 from squeezeflow_plugin.errors import FeedConnectionError, FeedProtocolError
-from squeezeflow_plugin.feeds.adapter import ExchangeAdapter, Parsed, StreamPlan
+from squeezeflow_plugin.feeds.adapter import ExchangeAdapter, LeftOut, Parsed, StreamPlan
 from squeezeflow_plugin.feeds.reconnect import Backoff
 from squeezeflow_plugin.market import NS_PER_SECOND, Trade
 
@@ -45,6 +45,10 @@ class FeedSink(Protocol):
 
     def trades(self, trades: tuple[Trade, ...]) -> None:
         """Trades of one frame, in the exchange's order."""
+        ...
+
+    def left_out(self, items: tuple[LeftOut, ...]) -> None:
+        """Trades of one frame that are not counted by design."""
         ...
 
     def live(self, markets: tuple[str, ...], at_ns: int) -> None:
@@ -106,7 +110,12 @@ class FeedConnection:
         self._live: set[str] = set()
         self._refused: set[str] = set()
         self._alive_ns = 0  # the last sign of life; when the connection opened where there was none yet
+        self._renewal = ""
         self._good_ns = 0  # the last moment at which the live markets were known to be complete
+
+    def renew(self, reason: str) -> None:
+        """Open a new connection in the place of this one."""
+        self._renewal = reason
 
     async def run(self) -> NoReturn:
         """Connect, deliver, reconnect; returns only by cancellation or by what the sink raises."""
@@ -204,6 +213,7 @@ class FeedConnection:
         if parsed.left_out:
             self._alive_ns = self._good_ns = received_ns
             self.stats.left_out += len(parsed.left_out)
+            self._sink.left_out(parsed.left_out)
         self.stats.aggregates += len(parsed.aggregates)
         self.stats.other += bool(parsed.other)
         for reason in parsed.rejected:

@@ -14,7 +14,7 @@ from aiohttp import WSMsgType, web
 
 from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.errors import FeedProtocolError
-from squeezeflow_plugin.feeds.adapter import Parsed, Refusal, RestRequest, StreamPlan, Subscription
+from squeezeflow_plugin.feeds.adapter import LeftOut, Parsed, Refusal, RestRequest, StreamPlan, Subscription
 from squeezeflow_plugin.feeds.connection import FeedConnection
 from squeezeflow_plugin.feeds.exchanges.binance import BinanceSpot
 from squeezeflow_plugin.feeds.reconnect import Backoff
@@ -40,6 +40,7 @@ class Sink:
 
     def __init__(self) -> None:
         self.ids: list[str] = []
+        self.passed_over: list[str] = []
         self.events: list[tuple[str, tuple[str, ...], int, str]] = []
         self.refused: list[tuple[str, str, str | bytes]] = []
         self.received_ns: list[int] = []
@@ -49,6 +50,9 @@ class Sink:
         self.ids.extend(each.trade_id for each in trades)
         self.received_ns.extend(each.received_ns for each in trades)
         self._changed.set()
+
+    def left_out(self, items: tuple[LeftOut, ...]) -> None:
+        self.passed_over.extend(each.trade_id for each in items)
 
     def live(self, markets: tuple[str, ...], at_ns: int) -> None:
         self.events.append(("live", markets, at_ns, ""))

@@ -24,7 +24,8 @@ def test_a_record_is_read_with_a_plain_messagepack_decoder() -> None:
         [],
         ["a"],
         ["b"],
-        [["a", 1, 3]],
+        [["a", 1, 3, True]],
+        [],
     ]
 
 

@@ -1,0 +1,133 @@
+"""Asks the exchanges for the trades their streams did not bring, until they are there or given up, named.
+
+One task an exchange: its gaps one after the other, its requests a fixed time apart, none at all while it
+wants to be left alone (429 and 418 with Retry-After). What comes goes the way of every trade, journal first;
+what is in hand already is passed over, so asking twice does no harm. Gaps that no request can fill stay
+holes in the ledger and are said so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
+
+import aiohttp
+
+from squeezeflow_plugin.clock import Clock
+from squeezeflow_plugin.collector.intake import Intake
+from squeezeflow_plugin.errors import FeedConnectionError, FeedProtocolError, RateLimitedError
+from squeezeflow_plugin.feeds import rest
+from squeezeflow_plugin.feeds.adapter import ExchangeAdapter
+from squeezeflow_plugin.feeds.recovery import Continuity, Gap, Recovered, RecoveringAdapter
+from squeezeflow_plugin.market import NS_PER_SECOND, Instrument
+
+_LOG = logging.getLogger(__name__)
+_LOOK_NS = NS_PER_SECOND // 5
+_AGAIN_NS = 5 * NS_PER_SECOND
+MAX_PAGES = 200
+"""Of one gap: some ten minutes of the busiest market. The rest is asked for in the next round."""
+NO_RECOVERY = "its exchange gives no past trades"
+
+
+class Restless(Protocol):
+    """Whoever can open a market's stream anew."""
+
+    def __call__(self, market: str, reason: str) -> None: ...
+
+
+def continuity_of(
+    adapters: Iterable[ExchangeAdapter], instruments: Iterable[Instrument]
+) -> dict[str, Continuity]:
+    """What the ids of each market say, by market."""
+    by_name = {adapter.name: adapter for adapter in adapters}
+    return {
+        instrument.market: Continuity(
+            instrument.kind in by_name[instrument.exchange].contiguous_ids,
+            getattr(by_name[instrument.exchange], "replays_newest", False),
+        )
+        for instrument in instruments
+    }
+
+
+class Recoverer:
+    """The gaps of the intake's closer. ``limited`` is told of every refusal for too many requests, ``renew``
+    of a market whose trades the exchange knows and its stream does not bring."""
+
+    def __init__(
+        self,
+        adapters: Sequence[ExchangeAdapter],
+        instruments: Iterable[Instrument],
+        intake: Intake,
+        clock: Clock,
+        *,
+        renew: Restless,
+        limited: Callable[[str], None] = lambda _exchange: None,
+    ) -> None:
+        self._adapters: Mapping[str, RecoveringAdapter] = {
+            adapter.name: adapter for adapter in adapters if isinstance(adapter, RecoveringAdapter)
+        }
+        self._exchanges = tuple(adapter.name for adapter in adapters)
+        self._instruments = {instrument.market: instrument for instrument in instruments}
+        self._intake = intake
+        self._clock = clock
+        self._renew = renew
+        self._limited = limited
+        self._next_ns = dict.fromkeys(self._exchanges, 0)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as tasks:
+            for exchange in self._exchanges:
+                tasks.create_task(self._serve(exchange, session))
+
+    async def _serve(self, exchange: str, session: aiohttp.ClientSession) -> None:
+        while True:
+            await self._clock.wait_until(self._clock.now_ns() + _LOOK_NS)
+            for gap in self._intake.due(exchange, self._clock.now_ns()):
+                await self._mend(exchange, gap, session)
+            self._intake.name_lost()
+
+    async def _mend(self, exchange: str, gap: Gap, session: aiohttp.ClientSession) -> None:
+        adapter = self._adapters.get(exchange)
+        instrument = self._instruments[gap.market]
+        request = adapter.recovery_request(instrument, gap) if adapter is not None else None
+        if adapter is None or request is None:
+            self._intake.give_up(gap, NO_RECOVERY)
+            return
+        complete = False
+        try:
+            for _ in range(MAX_PAGES):
+                asked_ns = await self._turn(exchange, adapter.recovery_interval_s)
+                body = await rest.fetch(session, request)
+                page = adapter.parse_recovered(body, request, instrument, gap)
+                self._take(gap, page, asked_ns)
+                if page.following is None:
+                    complete = page.complete
+                    break
+                request = page.following
+        except RateLimitedError as error:
+            self._limited(exchange)
+            self._next_ns[exchange] = self._clock.now_ns() + int(error.retry_after_s * NS_PER_SECOND)
+            self._postpone(gap, self._next_ns[exchange], error)
+        except (FeedConnectionError, FeedProtocolError) as error:
+            self._postpone(gap, self._clock.now_ns() + _AGAIN_NS, error)
+        else:
+            self._intake.answered(gap, complete, self._clock.now_ns())
+
+    async def _turn(self, exchange: str, interval_s: float) -> int:
+        """Wait until the exchange may be asked again; the time it then is."""
+        await self._clock.wait_until(self._next_ns[exchange])
+        now_ns = self._clock.now_ns()
+        self._next_ns[exchange] = now_ns + int(interval_s * NS_PER_SECOND)
+        return now_ns
+
+    def _take(self, gap: Gap, page: Recovered, asked_ns: int) -> None:
+        if self._intake.recovered(gap, page, asked_ns):
+            self._renew(gap.market, "its exchange has newer trades than its stream has brought")
+
+    def _postpone(self, gap: Gap, until_ns: int, error: Exception) -> None:
+        wait_s = (until_ns - self._clock.now_ns()) / NS_PER_SECOND
+        _LOG.warning("recovery: %s after %s: %s; next try in %.1f s", gap.market, gap.after_id, error, wait_s)
+        self._intake.postpone(gap, until_ns)
