@@ -1,20 +1,27 @@
-"""Pictures as SVG text: lines over time, bars, marks. Nothing but strings, no library and no script."""
+"""Pictures as SVG text: lines over time, bars, marks. Nothing but strings, no library and no script.
+
+Colours are CSS variables, which the page that shows a picture defines for light and dark.
+"""
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
 import numpy as np
 
+from squeezeflow_plugin.backtest.scales import Scale, ticks
 from squeezeflow_plugin.features.flow import FloatArray
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 220, 72, 12, 26, 22
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 200, 64, 10, 28, 24
 MOST_POINTS = 1200
-INK, QUIET, GREEN, RED, BLUE, OCHRE = "#1d2733", "#8a94a0", "#2f8f5b", "#b5423a", "#2a6fdb", "#c28f2c"
+INK, QUIET, GREEN, RED, BLUE, OCHRE, VIOLET, TEAL = (
+    f"var(--{name})" for name in ("ink", "quiet", "green", "red", "blue", "ochre", "violet", "teal")
+)
 DIRECTION_COLOURS = {1: GREEN, -1: RED}
+_ROW = 24
+_NAMES_UNTIL, _BARS_UNTIL = 210, WIDTH - 120
 
 
 @dataclass(frozen=True)
@@ -30,16 +37,44 @@ class Line:
 
 @dataclass(frozen=True)
 class Mark:
-    """A triangle at a point, tip up where ``up``; ``text`` is shown under the pointer."""
+    """A triangle at a point, tip up where ``up``, or a ring where ``hollow``.
+
+    ``text`` is shown under the pointer.
+    """
 
     time: float
     value: float
     colour: str
     up: bool
     text: str
+    hollow: bool = False
 
 
-def time_chart(title: str, lines: Sequence[Line], marks: Sequence[Mark] = (), height: int = HEIGHT) -> str:
+@dataclass(frozen=True)
+class Band:
+    """A span of time, shaded over the whole height."""
+
+    start: float
+    stop: float
+    colour: str
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One part of every stack: its values in the stacks' order; those below zero are not drawn."""
+
+    name: str
+    values: Sequence[float]
+    colour: str
+
+
+def time_chart(
+    title: str,
+    lines: Sequence[Line],
+    marks: Sequence[Mark] = (),
+    bands: Sequence[Band] = (),
+    height: int = HEIGHT,
+) -> str:
     """Lines and marks over one span of time; a note where there is nothing to draw."""
     drawn = [line for line in lines if len(line.time) and not np.isnan(line.value).all()]
     if not drawn:
@@ -48,112 +83,152 @@ def time_chart(title: str, lines: Sequence[Line], marks: Sequence[Mark] = (), he
     ends += [0.0 for line in drawn if line.filled]  # the area lies between the line and zero
     low, high = float(min(ends)), float(max(ends))
     start, stop = min(line.time[0] for line in drawn), max(line.time[-1] for line in drawn)
-    scale = _Scale(float(start), float(max(stop, start + 1)), low, high, height)
-    parts = [_title(title), _legend(drawn) if len(drawn) > 1 else "", scale.grid()]
-    parts += [_path(line, scale) for line in drawn]
-    parts += [_mark(mark, scale) for mark in marks]
+    frame = (LEFT, WIDTH - RIGHT, TOP, height - BOTTOM)
+    scale = Scale(float(start), float(max(stop, start + 1)), low, high, frame)
+    parts = [_title(title), _legend([(line.name, line.colour) for line in drawn] if len(drawn) > 1 else [])]
+    parts += [_band(band, scale) for band in bands]
+    parts += [_grid(scale), *(_path(line, scale) for line in drawn), *(_mark(mark, scale) for mark in marks)]
     return _svg("".join(parts), height)
 
 
-def bar_chart(title: str, names: Sequence[str], values: Sequence[float], unit: str) -> str:
-    """One bar a name, green above zero and red below."""
+def bar_chart(
+    title: str, names: Sequence[str], values: Sequence[float], shown: str, colour: str | None = None
+) -> str:
+    """One bar a name; without a ``colour`` green above zero and red below. ``shown`` formats a value."""
     if not names:
         return _note(title)
-    height = TOP + BOTTOM + 22 * len(names)
-    middle, reach = 420.0, 360.0
-    largest = max(1e-12, *(abs(value) for value in values))
+    low, high = min(0.0, *values), max(0.0, *values)
+    per_unit = (_BARS_UNTIL - _NAMES_UNTIL) / max(high - low, 1e-12)
+    zero = _NAMES_UNTIL - low * per_unit
     parts = [_title(title)]
     for place, (name, value) in enumerate(zip(names, values, strict=True)):
-        y, length = TOP + 22 * place, abs(value) / largest * reach
-        x = middle if value >= 0 else middle - length
-        colour = GREEN if value >= 0 else RED
-        parts.append(f'<rect x="{x:.1f}" y="{y + 4}" width="{length:.1f}" height="14" fill="{colour}"/>')
-        parts.append(_text(4, y + 15, name, INK))
-        parts.append(_text(WIDTH - RIGHT, y + 15, f"{value:,.2f} {unit}", INK, "end"))
-    return _svg("".join(parts), height)
+        y, length = TOP + _ROW * place, abs(value) * per_unit
+        left = zero if value >= 0 else zero - length
+        own = colour or (GREEN if value >= 0 else RED)
+        parts.append(f'<rect x="{left:.1f}" y="{y + 4}" width="{length:.1f}" height="16" fill="{own}"/>')
+        parts.append(_text(_NAMES_UNTIL - 8, y + 16, name, INK, "end"))
+        parts.append(_text(WIDTH - RIGHT, y + 16, shown.format(value), INK, "end"))
+    below = TOP + _ROW * len(names)
+    parts.append(f'<line x1="{zero:.1f}" x2="{zero:.1f}" y1="{TOP}" y2="{below}" class="a"/>')
+    return _svg("".join(parts), below + 12)
 
 
-def histogram(title: str, values: Sequence[float], unit: str, bins: int = 24) -> str:
-    """How often values of a size occur, on a logarithmic scale of sizes."""
-    positive = np.array([value for value in values if value > 0])
-    if len(positive) == 0:
+def column_chart(title: str, names: Sequence[str], counts: Sequence[int]) -> str:
+    """One column a name, its count above it."""
+    if not any(counts):
         return _note(title)
-    edges = np.geomspace(positive.min(), positive.max() * 1.0001, bins + 1)
-    counts, _ = np.histogram(positive, edges)
-    height, inner = 180, 180 - TOP - BOTTOM
-    step = (WIDTH - LEFT - RIGHT) / bins
+    height, most = 170, max(counts)
+    step = (WIDTH - 2 * RIGHT) / len(names)
     parts = [_title(title)]
-    for place, count in enumerate(counts.tolist()):
-        tall = count / counts.max() * inner
-        x, y = LEFT + place * step, height - BOTTOM - tall
+    for place, (name, count) in enumerate(zip(names, counts, strict=True)):
+        tall = count / most * (height - TOP - BOTTOM - 16)
+        x, y = RIGHT + place * step, height - BOTTOM - tall
         parts.append(
-            f'<rect x="{x:.1f}" y="{y:.1f}" width="{step - 1:.1f}" height="{tall:.1f}" fill="{BLUE}">'
-            f"<title>{count} of {edges[place]:.4g} to {edges[place + 1]:.4g} {escape(unit)}</title></rect>"
+            f'<rect x="{x + 4:.1f}" y="{y:.1f}" width="{step - 8:.1f}" height="{tall:.1f}" fill="{BLUE}"/>'
         )
-    parts += [
-        _text(LEFT + place * step, height - 6, f"{edges[place]:,.4g} {unit}", QUIET, "middle")
-        for place in range(0, bins + 1, 6)
-    ]
+        parts.append(_text(x + step / 2, height - 8, name, QUIET, "middle"))
+        parts.append(_text(x + step / 2, y - 5, f"{count:,}", INK, "middle"))
     return _svg("".join(parts), height)
 
 
-class _Scale:
-    """From time and value to the picture."""
-
-    def __init__(self, start: float, stop: float, low: float, high: float, height: int) -> None:
-        margin = (high - low) * 0.04 or max(abs(high), 1.0) * 0.01
-        self._start, self._stop, self._height = start, stop, height
-        self._low, self._high = low - margin, high + margin
-
-    def x(self, time: float) -> float:
-        return LEFT + (time - self._start) / (self._stop - self._start) * (WIDTH - LEFT - RIGHT)
-
-    def y(self, value: float) -> float:
-        share = (value - self._low) / (self._high - self._low)
-        return self._height - BOTTOM - share * (self._height - TOP - BOTTOM)
-
-    def grid(self) -> str:
-        """Four values and five times, with thin lines."""
-        parts = []
-        for value in np.linspace(self._low, self._high, 6)[1:-1].tolist():
-            y = self.y(value)
-            parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="g"/>')
-            parts.append(_text(LEFT - 6, y + 4, _short(value), QUIET, "end"))
-        shown = "%d %b %H:%M" if self._stop - self._start < 4 * 86_400 else "%d %b"
-        for time in np.linspace(self._start, self._stop, 7)[1:-1].tolist():
-            text = dt.datetime.fromtimestamp(time, dt.UTC).strftime(shown)
-            parts.append(_text(self.x(time), self._height - 6, text, QUIET, "middle"))
-        return "".join(parts)
+def stack_chart(title: str, layers: Sequence[Layer], line: float, height: int = HEIGHT) -> str:
+    """Stacks of parts side by side, and a dashed line at a height of note."""
+    count = len(layers[0].values)
+    if not count:
+        return _note(title)
+    values = np.clip(np.array([layer.values for layer in layers], dtype=np.float64), 0.0, None)
+    ends = np.cumsum(values, axis=0)
+    frame = (LEFT, WIDTH - RIGHT, TOP, height - BOTTOM)
+    scale = Scale(0.0, float(count), 0.0, float(max(ends[-1].max(), line)), frame)
+    thick = min(18.0, (scale.x(1) - scale.x(0)) * 0.8)
+    parts = [_title(title), _legend([(layer.name, layer.colour) for layer in layers]), _values(scale)]
+    for layer, top, value in zip(layers, ends, values, strict=True):
+        bars = (
+            f"M{scale.x(n + 0.5) - thick / 2:.1f} {scale.y(end):.1f}h{thick:.1f}"
+            f"V{scale.y(end - part):.1f}h{-thick:.1f}Z"
+            for n, (end, part) in enumerate(zip(top.tolist(), value.tolist(), strict=True))
+            if part > 0
+        )
+        parts.append(f'<path d="{"".join(bars)}" fill="{layer.colour}"/>')
+    y = scale.y(line)
+    parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="d"/>')
+    return _svg("".join(parts), height)
 
 
-def _path(line: Line, scale: _Scale) -> str:
-    every = max(1, len(line.time) // MOST_POINTS)
+def _grid(scale: Scale) -> str:
+    parts = [_values(scale)]
+    for time, text in scale.times():
+        parts.append(_text(scale.x(time), scale.bottom + 16, text, QUIET, "middle"))
+    return "".join(parts)
+
+
+def _values(scale: Scale) -> str:
+    parts = []
+    for value, text in ticks(scale.low, scale.high, 5 if scale.bottom - scale.top > 100 else 3):
+        y = scale.y(value)
+        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="g"/>')
+        parts.append(_text(LEFT - 6, y + 4, text, QUIET, "end"))
+    return "".join(parts)
+
+
+def _thinned(time: FloatArray, value: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """At most about ``MOST_POINTS``: of each stretch its lowest and its highest point."""
+    each = -(-2 * len(time) // MOST_POINTS)
+    if each <= 2:
+        return time, value
+    whole = len(time) // each * each
+    stretches = value[:whole].reshape(-1, each)
+    lowest = np.where(np.isnan(stretches), np.inf, stretches).argmin(axis=1)
+    highest = np.where(np.isnan(stretches), -np.inf, stretches).argmax(axis=1)
+    kept = np.sort(np.stack([lowest, highest], axis=1), axis=1) + np.arange(0, whole, each)[:, np.newaxis]
+    rows = np.append(kept.ravel(), len(time) - 1)
+    return time[rows], value[rows]
+
+
+def _path(line: Line, scale: Scale) -> str:
     points, pen = [], "M"
-    for time, value in zip(line.time[::every].tolist(), line.value[::every].tolist(), strict=True):
+    times, values = _thinned(line.time, line.value)
+    for time, value in zip(times.tolist(), values.tolist(), strict=True):
         if np.isnan(value):
             pen = "M"
             continue
         points.append(f"{pen}{scale.x(time):.1f} {scale.y(value):.1f}")
         pen = "L"
-    fill = "none"
-    if line.filled and points:
+    drawn = "".join(points)
+    area = ""
+    if line.filled:
         base = scale.y(0.0)
-        points.append(f"L{scale.x(line.time[-1]):.1f} {base:.1f}L{scale.x(line.time[0]):.1f} {base:.1f}Z")
-        fill = line.colour + "33"
-    return f'<path d="{"".join(points)}" fill="{fill}" stroke="{line.colour}" stroke-width="1.3"/>'
+        closed = f"{drawn}L{scale.x(line.time[-1]):.1f} {base:.1f}L{scale.x(line.time[0]):.1f} {base:.1f}Z"
+        area = f'<path d="{closed}" fill="{line.colour}" fill-opacity=".2"/>'
+    stroke = f'stroke="{line.colour}" stroke-width="1.3" stroke-linejoin="round"'
+    return f'{area}<path d="{drawn}" fill="none" {stroke}/>'
 
 
-def _mark(mark: Mark, scale: _Scale) -> str:
-    x, y, tip = scale.x(mark.time), scale.y(mark.value), 6 if mark.up else -6
-    shape = f'd="M{x:.1f} {y:.1f}l-4 {tip}h8Z" fill="{mark.colour}"'
-    return f"<path {shape}><title>{escape(mark.text)}</title></path>"
+def _band(band: Band, scale: Scale) -> str:
+    left, right = scale.x(band.start), scale.x(band.stop)
+    tall = scale.bottom - scale.top
+    return (
+        f'<rect x="{left:.1f}" y="{scale.top}" width="{max(right - left, 1):.1f}" height="{tall}"'
+        f' fill="{band.colour}" fill-opacity=".16"/>'
+    )
 
 
-def _legend(lines: Sequence[Line]) -> str:
-    parts, x = [], WIDTH - RIGHT
-    for line in reversed(lines):
-        parts.append(_text(x, 16, line.name, line.colour, "end"))
-        x -= 8 * len(line.name) + 18
+def _mark(mark: Mark, scale: Scale) -> str:
+    x, y, tip = scale.x(mark.time), scale.y(mark.value), 9 if mark.up else -9
+    text = f"<title>{escape(mark.text)}</title>"
+    if mark.hollow:
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" style="stroke:{mark.colour}">{text}</circle>'
+    return f'<path d="M{x:.1f} {y:.1f}l-5 {tip}h10Z" fill="{mark.colour}" class="m">{text}</path>'
+
+
+def _legend(entries: Sequence[tuple[str, str]]) -> str:
+    """Names and colours at the upper right, in columns as wide as the longest name."""
+    slot = 24 + 7 * max((len(name) for name, _ in entries), default=0)
+    parts = []
+    for place, (name, colour) in enumerate(reversed(entries), start=1):
+        x = WIDTH - place * slot
+        parts.append(f'<rect x="{x}" y="7" width="10" height="10" fill="{colour}"/>')
+        parts.append(_text(x + 15, 16, name, INK))
     return "".join(parts)
 
 
@@ -170,16 +245,4 @@ def _note(title: str) -> str:
 
 
 def _svg(inner: str, height: int) -> str:
-    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img">{inner}</svg>'
-
-
-def _short(value: float) -> str:
-    """A number with few digits.
-
-    >>> _short(1_234_567.0), _short(61_234.5), _short(0.0123)
-    ('1.23M', '61,234', '0.0123')
-    """
-    for size, unit in ((1e9, "G"), (1e6, "M")):
-        if abs(value) >= size:
-            return f"{value / size:.3g}{unit}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f'<div class="w"><svg viewBox="0 0 {WIDTH} {height}" role="img">{inner}</svg></div>'

@@ -220,10 +220,16 @@ def test_the_command_writes_a_result_a_report_and_a_summary(
     for text in (
         "Equity",
         "Drawdown",
-        "cumulative volume delta",
+        "Spot CVD",
+        "Perpetual CVD",
+        "Score of each trade",
+        "Time held",
         "Result by tier",
+        "Result by exit reason",
+        "Result by coverage at the decision",
         "fills at the open",
-        "noise",
+        "Events on noise",
+        "prefers-color-scheme:dark",
     ):
         assert text in page
     assert "<script" not in page
