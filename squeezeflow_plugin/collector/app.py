@@ -23,15 +23,15 @@ import aiohttp
 from squeezeflow_plugin.bars.builder import Outcome
 from squeezeflow_plugin.bars.closing import Closer
 from squeezeflow_plugin.clock import Clock, SystemClock
+from squeezeflow_plugin.collector.choosing import MarketChoice
 from squeezeflow_plugin.collector.instruments import open_markets
 from squeezeflow_plugin.collector.intake import Intake
 from squeezeflow_plugin.collector.interest import InterestPollers
 from squeezeflow_plugin.collector.keeping import StoreKeeping
 from squeezeflow_plugin.collector.outlets import Outlets
-from squeezeflow_plugin.collector.selection import select_markets
 from squeezeflow_plugin.collector.stats import Stats, Tally, write_stats
 from squeezeflow_plugin.collector.storing import StoreQueue
-from squeezeflow_plugin.errors import JournalError, SettingsError
+from squeezeflow_plugin.errors import JournalError
 from squeezeflow_plugin.feeds import registry
 from squeezeflow_plugin.feeds.adapter import ExchangeAdapter
 from squeezeflow_plugin.feeds.connection import FeedConnection
@@ -86,6 +86,7 @@ class Collector:
         self._tally = Tally()
         self._queue = StoreQueue(store, _CAPACITY, self._on_stored, self._on_store_failed)
         self._known: dict[str, tuple[Instrument, ...]] = {}
+        self._choice = MarketChoice(settings)
         self._connections: list[FeedConnection] = []
         self._closer: Closer | None = None
         self._outlets: Outlets | None = None
@@ -103,8 +104,8 @@ class Collector:
             await self._collect(stop, adapters)
 
     async def _collect(self, stop: asyncio.Event, adapters: Sequence[ExchangeAdapter]) -> None:
-        """Collect until ``stop`` is set or an exchange that was missing has answered."""
-        instruments = self._choose_markets()
+        """Collect until ``stop`` is set, a missing exchange has answered or the markets have changed."""
+        instruments = await self._choice.choose(self._known)
         self._store.put_instruments(instruments)
         self._queue = StoreQueue(self._store, _CAPACITY, self._on_stored, self._on_store_failed)
         closer = self._closer = self._make_closer(instruments)
@@ -130,6 +131,7 @@ class Collector:
         work.append(self._keeping.run())
         if missing := [adapter for adapter in adapters if adapter.name not in self._known]:
             work.append(self._await_missing(missing))
+        work.append(self._await_changes(adapters, instruments))
         try:
             await self._run_until(stop, work)
         finally:
@@ -181,21 +183,12 @@ class Collector:
                         self._tally.missing_exchanges = ()
                         return
 
-    def _choose_markets(self) -> tuple[Instrument, ...]:
-        selection = select_markets(self._known, self._settings.assets, self._settings.quotes)
-        for note in selection.notes:
-            _LOG.info("markets: %s", note)
-        for gap in selection.gaps:
-            _LOG.warning("markets: %s", gap)
-        if not selection.instruments:
-            raise SettingsError(
-                f"none of the assets {', '.join(self._settings.assets)} has a market on"
-                f" {', '.join(self._settings.exchanges)} in {', '.join(self._settings.quotes)};"
-                " nothing is collected"
-            )
-        for instrument in selection.instruments:
-            _LOG.info("markets: %s %s %s", instrument.market, instrument.kind.value, instrument.base)
-        return selection.instruments
+    async def _await_changes(
+        self, adapters: Sequence[ExchangeAdapter], instruments: Sequence[Instrument]
+    ) -> None:
+        """Return when the exchanges' metadata changes what is to be collected."""
+        said = await self._choice.until_changed(adapters, self._known, instruments)
+        self._known |= {name: tuple(markets) for name, markets in said.items()}
 
     def _interest(self, instruments: Sequence[Instrument], closer: Closer) -> InterestPollers:
         def put(ticker: DerivativeTicker) -> None:
