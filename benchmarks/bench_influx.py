@@ -23,7 +23,7 @@ from benchmarks.measuring import figure, machine, streaming_mb
 from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.collector.shipping import Shipper, open_shipper
 from squeezeflow_plugin.market import Bar, ClosingRecord
-from squeezeflow_plugin.settings import Settings
+from squeezeflow_plugin.settings import Settings, load, to_environ
 from squeezeflow_plugin.store.admin import verify_database
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
 from squeezeflow_plugin.store.influx import InfluxBarStore
@@ -186,9 +186,9 @@ def main(hours: int) -> None:
             daemon.kill()
 
 
-def stream_records(settings: Settings) -> None:
+def stream_records(environ: dict[str, str]) -> None:
     """Read every record once, keeping none."""
-    reader = InfluxBarStore(settings, readonly=True)
+    reader = InfluxBarStore(load(None, environ), readonly=True)
     for _ in reader.records(0, 2**40):
         pass
     reader.close()
@@ -217,7 +217,7 @@ def measure(daemon: InfluxDaemon, directory: Path, hours: int) -> dict[str, obje
         | loading.per_bar(count),
         "poll_p99": figure(live["poll"]["p99"], "ms", 10, at_most=True),
         "live_ms": live,
-        "streaming": figure(streaming_mb(stream_records, settings), "MB more", 250, at_most=True),
+        "streaming": figure(streaming_mb(stream_records, to_environ(settings)), "MB more", 250, at_most=True),
         "on_disk": figure(disk_bytes(directory / "influxd") / count, "bytes/bar", 45, at_most=True),
         "outage": outage(daemon, directory),
     }

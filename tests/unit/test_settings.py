@@ -28,6 +28,10 @@ def test_environment_wins_over_config_section() -> None:
         ),
         ({"watermark_ms": 20}, {}, r"watermark_ms must be in 50\.\.10000, was 20"),
         ({"watermark_ms": True}, {}, r"watermark_ms must be of type int"),
+        ({"data_interval": 10}, {}, r"data_interval must be 1, was 10"),
+        ({"max_symbols": 0}, {}, r"max_symbols must be in 1\.\.500, was 0"),
+        ({"lookback_hours": 2}, {}, r"lookback_hours must be in 2\.25\.\.720, was 2"),
+        ({}, {"SQUEEZEFLOW_LOG_LEVEL": "LOUD"}, r"log_level must be one of DEBUG, .*, was 'LOUD'"),
         ({"store": "punched cards"}, {}, r"store must be one of embedded, influx, was 'punched cards'"),
         (
             {},

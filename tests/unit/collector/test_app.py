@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.collector.app import Collector
 from squeezeflow_plugin.errors import SettingsError, StoreCorruptError
 from squeezeflow_plugin.journal.journal import TradeJournal
-from squeezeflow_plugin.settings import Endpoint, Settings
+from squeezeflow_plugin.settings import Endpoint, Settings, process_environ, to_environ
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
 
 BTC = '{"symbols":[{"symbol":"BTCUSDT","status":"TRADING","baseAsset":"BTC","quoteAsset":"USDT"}]}'
@@ -121,3 +122,17 @@ async def test_seconds_without_an_exchange_are_closed_as_uncovered(
     assert [each.second for each in records] == list(range(first, first + len(records)))
     assert {(each.covered, each.uncovered, each.bars) for each in records} == {((), ("BINANCE:btcusdt",), ())}
     reader.close()
+
+
+@pytest.mark.parametrize("level", ["INFO", "WARNING"])
+async def test_the_collector_logs_from_the_set_level_on(tmp_path: Path, level: str) -> None:
+    quiet = settings(tmp_path, Endpoint("http://127.0.0.1:1", "ws://127.0.0.1:1"), log_level=level)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "squeezeflow_plugin.cli", "collect",
+        env={**process_environ(), **to_environ(quiet)}, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip  # the command on one line
+    assert process.stderr is not None
+    first = (await asyncio.wait_for(process.stderr.readline(), 60)).decode()
+    process.kill()
+    await process.communicate()
+    assert f" - {level} - markets: BINANCE: " in first

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
-from freqtrade.enums import CandleType, TradingMode
+from freqtrade.enums import CandleType, RunMode, TradingMode
 
 from squeezeflow_plugin.strategy.bot import SqueezeFlowStrategy
 from squeezeflow_plugin.strategy.columns import SHOWN
@@ -67,3 +70,38 @@ def test_a_loop_without_a_session_does_nothing() -> None:
     bot.bot_loop_start(NOW)
     bot.ft_bot_cleanup()
     assert bot.version() == "0.1.0"
+
+
+def test_the_first_max_symbols_pairs_are_scored_and_what_is_held(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bot = strategy()
+    bot.dp = SimpleNamespace(current_whitelist=lambda: ["SOL/USDT", "BTC/USDT", "ETH/USDT"])
+    held = (SimpleNamespace(pair="ETH/USDT"), SimpleNamespace(pair="BTC/USDT"))
+    monkeypatch.setattr(bot, "_open_trades", lambda: held)
+    assert bot._traded_pairs(1) == ["SOL/USDT", "BTC/USDT", "ETH/USDT"]
+    monkeypatch.setattr(bot, "_open_trades", tuple)
+    caplog.clear()
+    assert bot._traded_pairs(2) == ["SOL/USDT", "BTC/USDT"]
+    assert "max_symbols is 2: ETH/USDT are not scored" in caplog.text
+
+
+@pytest.fixture
+def our_logger() -> Iterator[logging.Logger]:
+    logger = logging.getLogger("squeezeflow_plugin")
+    before = logger.level
+    yield logger
+    logger.setLevel(before)
+
+
+def test_the_bot_logs_from_the_set_level_on(our_logger: logging.Logger) -> None:
+    class Stopped(SqueezeFlowStrategy):
+        def make_clock(self) -> Any:
+            raise InterruptedError
+
+    bot = Stopped({"trading_mode": TradingMode.SPOT, "candle_type_def": CandleType.SPOT})
+    bot.config["squeezeflow"] = {"log_level": "WARNING"}
+    bot.dp = SimpleNamespace(runmode=RunMode.DRY_RUN)
+    with pytest.raises(InterruptedError):
+        bot.bot_start()
+    assert our_logger.level == logging.WARNING

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from freqtrade.enums import RunMode
 
-from squeezeflow_plugin.strategy.loader import _span, needs_data
+from squeezeflow_plugin.market import Instrument, MarketKind
+from squeezeflow_plugin.settings import Settings
+from squeezeflow_plugin.strategy.loader import _markets, _span, needs_data
 
 TIMERANGE = {"timerange": "20251120-20251121"}
 START, STOP = 1_763_596_800, 1_763_683_200
@@ -45,3 +47,13 @@ def test_the_span_reaches_from_start_up_to_the_last_candle(
     config: dict[str, Any], span: tuple[int, int]
 ) -> None:
     assert _span(config, 60, 150) == span
+
+
+def test_the_first_max_symbols_pairs_are_kept_and_the_others_named(caplog: pytest.LogCaptureFixture) -> None:
+    instruments = [
+        Instrument(f"BINANCE:{base.lower()}usdt", f"{base}USDT", MarketKind.SPOT, base, "USDT", "USDT")
+        for base in ("BTC", "ETH", "SOL")
+    ]
+    config = {"exchange": {"name": "binance", "pair_whitelist": ["SOL/USDT", "BTC/USDT", "ETH/USDT"]}}
+    assert list(_markets(config, Settings(max_symbols=2), instruments)) == ["SOL/USDT", "BTC/USDT"]
+    assert "max_symbols is 2: ETH/USDT are left out" in caplog.text
