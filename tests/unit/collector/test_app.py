@@ -124,6 +124,26 @@ async def test_seconds_without_an_exchange_are_closed_as_uncovered(
     reader.close()
 
 
+async def test_one_line_a_minute_names_the_1s_flow(
+    tmp_path: Path,
+    endpoint: Endpoint,
+    store: EmbeddedBarStore,
+    journal: TradeJournal,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stop = asyncio.Event()
+    with caplog.at_level("INFO"):
+        running = asyncio.create_task(
+            Collector(settings(tmp_path, endpoint), FastClock(), store, journal).run(stop)
+        )
+        async with asyncio.timeout(30):
+            while "1s flow: second" not in caplog.text:  # noqa: ASYNC110 - the clock is the collector's
+                await asyncio.sleep(0.05)
+        stop.set()
+        await asyncio.wait_for(running, 10)
+    assert "0 of 1 markets covered; in the last minute 0 trades, 0 bars" in caplog.text
+
+
 @pytest.mark.parametrize("level", ["INFO", "WARNING"])
 async def test_the_collector_logs_from_the_set_level_on(tmp_path: Path, level: str) -> None:
     quiet = settings(tmp_path, Endpoint("http://127.0.0.1:1", "ws://127.0.0.1:1"), log_level=level)
