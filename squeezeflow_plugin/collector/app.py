@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
@@ -29,6 +29,8 @@ from squeezeflow_plugin.collector.intake import Intake
 from squeezeflow_plugin.collector.interest import InterestPollers
 from squeezeflow_plugin.collector.keeping import StoreKeeping
 from squeezeflow_plugin.collector.outlets import Outlets
+from squeezeflow_plugin.collector.recovering import Recoverer, continuity_of
+from squeezeflow_plugin.collector.sharding import sharded
 from squeezeflow_plugin.collector.stats import Stats, Tally, write_stats
 from squeezeflow_plugin.collector.storing import StoreQueue
 from squeezeflow_plugin.errors import JournalError
@@ -36,6 +38,7 @@ from squeezeflow_plugin.feeds import registry
 from squeezeflow_plugin.feeds.adapter import ExchangeAdapter
 from squeezeflow_plugin.feeds.connection import FeedConnection
 from squeezeflow_plugin.feeds.reconnect import Backoff
+from squeezeflow_plugin.feeds.recovery import Continuity, PastTrades
 from squeezeflow_plugin.journal.journal import TradeJournal
 from squeezeflow_plugin.market import NS_PER_SECOND, ClosingRecord, DerivativeTicker, Instrument
 from squeezeflow_plugin.settings import Settings
@@ -53,13 +56,15 @@ _MISSING_PAUSES_S = (2.0, 300.0)  # the first one and the longest
 _T = TypeVar("_T")
 
 
-def run_collector(settings: Settings) -> int:
-    """Collect until SIGTERM or SIGINT; returns 0 after a clean stop.
+def run_collector(settings: Settings, notes: Iterable[str] = ()) -> int:
+    """Collect until SIGTERM or SIGINT; returns 0 after a clean stop. ``notes`` on the settings are logged.
 
     Raises a SqueezeFlowError that says in one sentence why collecting is not possible.
     """
     logging.basicConfig(level=settings.log_level, format=LOG_FORMAT)
-    return asyncio.run(_collect_until_stopped(settings, SystemClock()))
+    for note in notes:
+        _LOG.warning("settings: %s", note)
+    return asyncio.run(_collect_until_stopped(sharded(settings), SystemClock()))
 
 
 async def _collect_until_stopped(settings: Settings, clock: Clock) -> int:
@@ -108,7 +113,8 @@ class Collector:
         instruments = await self._choice.choose(self._known)
         self._store.put_instruments(instruments)
         self._queue = StoreQueue(self._store, _CAPACITY, self._on_stored, self._on_store_failed)
-        closer = self._closer = self._make_closer(instruments)
+        pasts = {a.name: registry.past_trades(a.name, self._settings.endpoints.get(a.name)) for a in adapters}
+        closer = self._closer = self._make_closer(instruments, continuity_of(adapters, pasts, instruments))
         self._recover(closer)
         intake = Intake(closer, self._journal, self._tally)
         self._connections = [
@@ -119,6 +125,7 @@ class Collector:
         _LOG.info("collecting %d markets on %d connections", len(instruments), len(self._connections))
         work: list[Coroutine[Any, Any, None]] = [self._close_seconds(closer), self._keep_house(closer)]
         work += [connection.run() for connection in self._connections]
+        work.append(self._recoverer(pasts, instruments, intake).run())
         if self._settings.interest_interval_s:
             work.append(self._interest(instruments, closer).run())
         self._outlets = Outlets(
@@ -205,7 +212,7 @@ class Collector:
             limited=lambda exchange: self._tally.rate_limited.update([exchange]),
         )
 
-    def _make_closer(self, instruments: Iterable[Instrument]) -> Closer:
+    def _make_closer(self, instruments: Iterable[Instrument], continuity: Mapping[str, Continuity]) -> Closer:
         return Closer(
             self._settings.collector,
             [instrument.market for instrument in instruments],
@@ -214,7 +221,25 @@ class Collector:
             horizon_s=self._settings.revision_horizon_s,
             silence_limit_s=self._settings.silence_limit_s,
             interest_every_s=self._settings.interest_interval_s,
+            continuity=continuity,
         )
+
+    def _recoverer(
+        self, pasts: Mapping[str, PastTrades | None], instruments: Iterable[Instrument], intake: Intake
+    ) -> Recoverer:
+        return Recoverer(
+            pasts,
+            instruments,
+            intake,
+            self._clock,
+            renew=self._renew,
+            limited=lambda exchange: self._tally.rate_limited.update([exchange]),
+        )
+
+    def _renew(self, market: str, reason: str) -> None:
+        for connection in self._connections:
+            if market in connection.plan.markets:
+                connection.renew(reason)
 
     def _recover(self, closer: Closer) -> None:
         """Go on after the last stored second, with the journal's trades; or begin where the settings say."""

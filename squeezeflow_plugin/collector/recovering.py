@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol
 
 import aiohttp
@@ -19,8 +19,8 @@ from squeezeflow_plugin.clock import Clock
 from squeezeflow_plugin.collector.intake import Intake
 from squeezeflow_plugin.errors import FeedConnectionError, FeedProtocolError, RateLimitedError
 from squeezeflow_plugin.feeds import rest
-from squeezeflow_plugin.feeds.adapter import ExchangeAdapter
-from squeezeflow_plugin.feeds.recovery import Continuity, Gap, Recovered, RecoveringAdapter
+from squeezeflow_plugin.feeds.adapter import ExchangeAdapter, RestRequest
+from squeezeflow_plugin.feeds.recovery import Continuity, Gap, PastTrades, Recovered
 from squeezeflow_plugin.market import NS_PER_SECOND, Instrument
 
 _LOG = logging.getLogger(__name__)
@@ -28,6 +28,8 @@ _LOOK_NS = NS_PER_SECOND // 5
 _AGAIN_NS = 5 * NS_PER_SECOND
 MAX_PAGES = 200
 """Of one gap: some ten minutes of the busiest market. The rest is asked for in the next round."""
+Fetch = Callable[[aiohttp.ClientSession, RestRequest], Awaitable[bytes]]
+"""Asks an exchange; raises as ``rest.fetch`` does."""
 NO_RECOVERY = "its exchange gives no past trades"
 
 
@@ -38,48 +40,47 @@ class Restless(Protocol):
 
 
 def continuity_of(
-    adapters: Iterable[ExchangeAdapter], instruments: Iterable[Instrument]
+    adapters: Iterable[ExchangeAdapter],
+    pasts: Mapping[str, PastTrades | None],
+    instruments: Iterable[Instrument],
 ) -> dict[str, Continuity]:
     """What the ids of each market say, by market."""
-    by_name = {adapter.name: adapter for adapter in adapters}
+    sequences = {adapter.name: adapter.contiguous_ids for adapter in adapters}
+    replays = {name: past is not None and past.replays_newest for name, past in pasts.items()}
     return {
-        instrument.market: Continuity(
-            instrument.kind in by_name[instrument.exchange].contiguous_ids,
-            getattr(by_name[instrument.exchange], "replays_newest", False),
-        )
-        for instrument in instruments
+        each.market: Continuity(each.kind in sequences[each.exchange], replays[each.exchange])
+        for each in instruments
     }
 
 
 class Recoverer:
     """The gaps of the intake's closer. ``limited`` is told of every refusal for too many requests, ``renew``
-    of a market whose trades the exchange knows and its stream does not bring."""
+    of a market whose trades the exchange knows and its stream does not bring, ``fetch`` carries a request."""
 
     def __init__(
         self,
-        adapters: Sequence[ExchangeAdapter],
+        pasts: Mapping[str, PastTrades | None],
         instruments: Iterable[Instrument],
         intake: Intake,
         clock: Clock,
         *,
         renew: Restless,
         limited: Callable[[str], None] = lambda _exchange: None,
+        fetch: Fetch = rest.fetch,
     ) -> None:
-        self._adapters: Mapping[str, RecoveringAdapter] = {
-            adapter.name: adapter for adapter in adapters if isinstance(adapter, RecoveringAdapter)
-        }
-        self._exchanges = tuple(adapter.name for adapter in adapters)
+        self._pasts = pasts
         self._instruments = {instrument.market: instrument for instrument in instruments}
         self._intake = intake
         self._clock = clock
         self._renew = renew
         self._limited = limited
-        self._next_ns = dict.fromkeys(self._exchanges, 0)
+        self._fetch = fetch
+        self._next_ns = dict.fromkeys(pasts, 0)
 
     async def run(self) -> None:
         """Until cancelled."""
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as tasks:
-            for exchange in self._exchanges:
+            for exchange in self._pasts:
                 tasks.create_task(self._serve(exchange, session))
 
     async def _serve(self, exchange: str, session: aiohttp.ClientSession) -> None:
@@ -90,18 +91,18 @@ class Recoverer:
             self._intake.name_lost()
 
     async def _mend(self, exchange: str, gap: Gap, session: aiohttp.ClientSession) -> None:
-        adapter = self._adapters.get(exchange)
+        past = self._pasts[exchange]
         instrument = self._instruments[gap.market]
-        request = adapter.recovery_request(instrument, gap) if adapter is not None else None
-        if adapter is None or request is None:
+        request = past.request(instrument, gap) if past is not None else None
+        if past is None or request is None:
             self._intake.give_up(gap, NO_RECOVERY)
             return
         complete = False
         try:
             for _ in range(MAX_PAGES):
-                asked_ns = await self._turn(exchange, adapter.recovery_interval_s)
-                body = await rest.fetch(session, request)
-                page = adapter.parse_recovered(body, request, instrument, gap)
+                asked_ns = await self._turn(exchange, past.interval_s)
+                body = await self._fetch(session, request)
+                page = past.read(body, request, instrument, gap)
                 self._take(gap, page, asked_ns)
                 if page.following is None:
                     complete = page.complete

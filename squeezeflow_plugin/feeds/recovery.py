@@ -1,19 +1,22 @@
 """Asking an exchange for trades that its stream did not bring: the pure half of recovery.
 
-An adapter that can is a ``RecoveringAdapter``: it names the REST request for a gap, reads the answer, and
-says what to ask next. ``collector/recovering.py`` carries the requests, within the exchange's limits. The
-trades' ids must be those of the stream, or a trade would be counted twice; they carry no receive time,
-because they are no sign of life.
+Where an exchange gives past trades with the ids of its stream, a module of ``past/`` names the REST request
+for a gap, reads the answer, and says what to ask next; ``collector/recovering.py`` carries the requests,
+within the exchange's limits. Ids other than the stream's would count a trade twice, and a time of another
+resolution would put it in another place: then there is no such module. Recovered trades carry no receive
+time, because they are no sign of life.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
 
 import msgspec
 
-from squeezeflow_plugin.feeds.adapter import RestRequest
+from squeezeflow_plugin.feeds.adapter import Parsed, RestRequest
+from squeezeflow_plugin.feeds.session import Item, Market, Session
 from squeezeflow_plugin.market import Instrument, Trade
 
 
@@ -43,7 +46,7 @@ class Recovered(msgspec.Struct, frozen=True):
 
     ``trades`` may be more than the gap; ``left_out`` are ids of trades that are not counted by design.
     ``following`` asks for the rest, None where this was the last page. ``complete`` says of the last page
-    that the pages together hold all the exchange has of the gap, from its beginning on.
+    that the pages together hold all that was traded in the gap, as far as the exchange knows.
     """
 
     trades: tuple[Trade, ...] = ()
@@ -52,27 +55,52 @@ class Recovered(msgspec.Struct, frozen=True):
     complete: bool = False
 
 
-@runtime_checkable
-class RecoveringAdapter(Protocol):
-    """An exchange whose REST API gives past trades by the ids of its stream."""
+class PastTrades(ABC):
+    """One exchange's past trades. A base URL given to the constructor stands in for those of its hosts."""
 
-    replays_newest: bool
+    exchange: ClassVar[str]
+    replays_newest: ClassVar[bool] = False
     """Whether the trades it replays after a subscription are its newest ones without a gap."""
-    recovery_interval_s: float
+    interval_s: ClassVar[float] = 0.5
     """The least time between two requests, well within the exchange's public limit."""
 
-    def recovery_request(self, instrument: Instrument, gap: Gap) -> RestRequest | None:
-        """The first request for a gap; None where the exchange gives none of this market's trades."""
-        ...
+    def __init__(self, rest_url: str | None = None) -> None:
+        self._rest_url = rest_url.rstrip("/") if rest_url else None
 
-    def parse_recovered(
-        self, body: bytes, request: RestRequest, instrument: Instrument, gap: Gap
-    ) -> Recovered:
+    @abstractmethod
+    def request(self, instrument: Instrument, gap: Gap) -> RestRequest | None:
+        """The first request for a gap; None where the exchange gives none of this market's trades."""
+
+    @abstractmethod
+    def read(self, body: bytes, request: RestRequest, instrument: Instrument, gap: Gap) -> Recovered:
         """What the answer to that request, or to one that followed it, says.
 
         Raises FeedProtocolError for an answer that cannot be read.
         """
-        ...
+
+    def _rest(self, url: str, path: str) -> str:
+        return (self._rest_url or url) + path
+
+
+def trades_of(session: Session, items: Sequence[Item], instrument: Instrument) -> Parsed:
+    """The items as the stream's session reads them; an item's symbol must be empty or the instrument's."""
+    market = Market(instrument.market, instrument.contract_size, instrument.inverse)
+    return session.trades(items, 0, {"": market, instrument.symbol: market})
+
+
+def newest_only(parsed: Parsed, gap: Gap) -> Recovered:
+    """Of an exchange that shows its newest trades and no older ones."""
+    return Recovered(parsed.trades, complete=reaches(parsed.trades, gap))
+
+
+def backward(
+    parsed: Parsed, request: RestRequest, gap: Gap, onward: Callable[[Trade], RestRequest]
+) -> Recovered:
+    """Of an exchange that pages into the past: ``onward`` asks for what is older than a trade."""
+    if not parsed.trades or reaches(parsed.trades, gap):
+        return Recovered(parsed.trades, complete=bool(parsed.trades))
+    following = onward(min(parsed.trades, key=lambda trade: (trade.exchange_ns, int_or_zero(trade.trade_id))))
+    return Recovered(parsed.trades, following=None if following == request else following)
 
 
 def reaches(trades: Iterable[Trade], gap: Gap) -> bool:
@@ -86,9 +114,9 @@ def reaches(trades: Iterable[Trade], gap: Gap) -> bool:
     return any(each.trade_id == gap.after_id or each.exchange_ns < gap.after_ns for each in trades)
 
 
-def param(request: RestRequest, name: str) -> str | None:
-    """A parameter of a request; None where it has none of that name."""
-    return dict(request.params).get(name)
+def int_or_zero(text: str) -> int:
+    """The number an id is, 0 where it is none."""
+    return int(text) if text.isdecimal() else 0
 
 
 def with_params(request: RestRequest, **params: str) -> RestRequest:

@@ -16,8 +16,9 @@ from types import MappingProxyType
 from typing import Protocol
 
 from squeezeflow_plugin.errors import SettingsError
-from squeezeflow_plugin.feeds import exchanges
+from squeezeflow_plugin.feeds import exchanges, past
 from squeezeflow_plugin.feeds.adapter import ExchangeAdapter
+from squeezeflow_plugin.feeds.recovery import PastTrades
 from squeezeflow_plugin.market import Instrument
 from squeezeflow_plugin.settings import Endpoint
 
@@ -59,6 +60,24 @@ def adapter(name: str, endpoint: Endpoint | None = None) -> ExchangeAdapter:
         raise SettingsError(f"unknown exchange {name!r}; known are {', '.join(names())}")
     endpoint = endpoint or Endpoint()
     return found()[name](rest_url=endpoint.rest, ws_url=endpoint.ws)
+
+
+@functools.cache
+def _past_classes() -> Mapping[str, type[PastTrades]]:
+    modules = [
+        importlib.import_module(f"{past.__name__}.{m.name}") for m in pkgutil.iter_modules(past.__path__)
+    ]
+    return MappingProxyType({each.exchange: each for module in modules for each in module.PAST})
+
+
+def past_trades(name: str, endpoint: Endpoint | None = None) -> PastTrades | None:
+    """How to ask the exchange for past trades; None where it gives none that fit those of its stream.
+
+    >>> past_trades("BYBIT").exchange
+    'BYBIT'
+    """
+    kind = _past_classes().get(name)
+    return None if kind is None else kind(rest_url=endpoint.rest if endpoint else None)
 
 
 def classify(market: str) -> Instrument | None:

@@ -18,11 +18,9 @@ from collections.abc import Sequence
 import msgspec
 
 from squeezeflow_plugin.errors import FeedProtocolError
-from squeezeflow_plugin.feeds import binance_recovery
 from squeezeflow_plugin.feeds.adapter import Parsed, RestRequest, StreamPlan
 from squeezeflow_plugin.feeds.binance_wire import NS_PER_MS, BinanceSession, Market, connections
 from squeezeflow_plugin.feeds.naming import QUOTES, split_pair
-from squeezeflow_plugin.feeds.recovery import Gap, Recovered
 from squeezeflow_plugin.market import Instrument, MarketKind
 
 NAME = "BINANCE"
@@ -52,8 +50,6 @@ class BinanceSpot:
     name = NAME
     time_unit_ns = NS_PER_MS
     contiguous_ids = frozenset({MarketKind.SPOT})
-    replays_newest = False
-    recovery_interval_s = binance_recovery.INTERVAL_S
 
     def __init__(self, rest_url: str | None = None, ws_url: str | None = None) -> None:
         self._rest_url = (rest_url or REST_URL).rstrip("/")
@@ -100,16 +96,6 @@ class BinanceSpot:
     def plan(self, instruments: Sequence[Instrument]) -> tuple[StreamPlan, ...]:
         """``@trade`` of all of them, on as few connections as the exchange allows."""
         return tuple(connections(NAME, f"{self._ws_url}/ws", instruments, ("trade",)))
-
-    def recovery_request(self, instrument: Instrument, gap: Gap) -> RestRequest | None:  # noqa: ARG002  # the contract's
-        """The newest trades; older ones are asked for after them."""
-        return binance_recovery.recovery_request(f"{self._rest_url}/api/v3", instrument)
-
-    def parse_recovered(
-        self, body: bytes, request: RestRequest, instrument: Instrument, gap: Gap
-    ) -> Recovered:
-        """As the contract in ``feeds/recovery.py`` says."""
-        return binance_recovery.parse_recovered(body, request, instrument, gap)
 
     def session(self, plan: StreamPlan | None = None) -> BinanceSession:
         """A reader for one connection."""

@@ -23,11 +23,9 @@ from collections.abc import Sequence
 import msgspec
 
 from squeezeflow_plugin.errors import FeedProtocolError
-from squeezeflow_plugin.feeds import binance_recovery
 from squeezeflow_plugin.feeds.adapter import Parsed, RestRequest, StreamPlan
 from squeezeflow_plugin.feeds.binance_wire import NS_PER_MS, BinanceSession, Market, connections
 from squeezeflow_plugin.feeds.naming import is_date, split_pair
-from squeezeflow_plugin.feeds.recovery import Gap, Recovered
 from squeezeflow_plugin.market import Instrument, MarketKind
 
 NAME = "BINANCE_FUTURES"
@@ -84,8 +82,6 @@ class BinanceFutures:
     name = NAME
     time_unit_ns = NS_PER_MS
     contiguous_ids = frozenset({MarketKind.PERP, MarketKind.FUTURE})
-    replays_newest = False
-    recovery_interval_s = binance_recovery.INTERVAL_S
 
     def __init__(self, rest_url: str | None = None, ws_url: str | None = None) -> None:
         self._usdm_rest = (rest_url or USDM_REST_URL).rstrip("/")
@@ -136,18 +132,6 @@ class BinanceFutures:
             *connections(NAME, f"{self._usdm_ws}/market/ws", usdm, ("forceOrder",)),
             *connections(NAME, f"{self._coinm_ws}/ws", coinm, ("trade", "forceOrder")),
         )
-
-    def recovery_request(self, instrument: Instrument, gap: Gap) -> RestRequest | None:  # noqa: ARG002  # the contract's
-        """The newest trades; older ones are asked for after them."""
-        base = f"{self._coinm_rest}/dapi/v1" if instrument.inverse else f"{self._usdm_rest}/fapi/v1"
-        return binance_recovery.recovery_request(base, instrument)
-
-    def parse_recovered(
-        self, body: bytes, request: RestRequest, instrument: Instrument, gap: Gap
-    ) -> Recovered:
-        """As the contract in ``feeds/recovery.py`` says. Trades that the insurance fund took are in neither
-        answer: an id that only the stream would have named stays missing."""
-        return binance_recovery.parse_recovered(body, request, instrument, gap)
 
     def session(self, plan: StreamPlan | None = None) -> BinanceSession:
         """A reader for one connection."""
