@@ -248,6 +248,16 @@ class Settings:
         return (int(found[1]), int(found[2])) if found else (0, 0)
 
     @property
+    def shard_suffix(self) -> str:
+        """What tells this shard's name and files from the others', empty where there is one collector.
+
+        >>> Settings(shard="2/3").shard_suffix
+        '-2of3'
+        """
+        part, parts = self.shard_parts
+        return "" if parts == 1 else f"-{part}of{parts}"
+
+    @property
     def method(self) -> Mapping[str, Any]:
         """What the method is told: ``params``, and whether it runs in the regular mode."""
         return self.params if self.enable_1s_mode else {**self.params, "regular": True}
@@ -272,11 +282,11 @@ class Settings:
 
     @property
     def journal_dir(self) -> Path:
-        return self.data_dir / "journal"
+        return self.data_dir / f"journal{self.shard_suffix}"
 
     @property
     def run_dir(self) -> Path:
-        return self.data_dir / "run"
+        return self.data_dir / f"run{self.shard_suffix}"
 
 
 def load(section: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Settings:

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from squeezeflow_plugin.clock import Clock
+from squeezeflow_plugin.collector.sharding import ships
 from squeezeflow_plugin.errors import StoreError, StoreMissingError
 from squeezeflow_plugin.market import NS_PER_SECOND, ClosingRecord, Instrument
 from squeezeflow_plugin.settings import Settings
@@ -73,7 +75,7 @@ class Shipper:
 
     ``name`` says in the file at ``path`` whose positions these are. Records older than ``keep_s`` are left
     out, since the target would refuse them. After a failure it waits, in the end ``longest_pause_s`` each
-    time. ``status`` may be read from any thread.
+    time. Only collectors that ``ships`` names are shipped. ``status`` may be read from any thread.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Shipper:
         clock: Clock,
         keep_s: int | None = None,
         longest_pause_s: float = _LONGEST_PAUSE_S,
+        ships: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self.status = ShippingStatus()
         self._source = source
@@ -94,6 +97,7 @@ class Shipper:
         self._clock = clock
         self._keep_s = keep_s
         self._longest_pause_s = longest_pause_s
+        self._ships = ships
         self._positions: dict[str, int] = {}
         self._shipped_instruments: tuple[Instrument, ...] = ()
         self._is_aligned = False
@@ -159,7 +163,7 @@ class Shipper:
             self._align()
         self._ship_instruments()
         waiting = []
-        for collector in self._source.collectors():
+        for collector in self._collectors():
             last = self._source.last_second(collector)
             if last is not None and (start := self._next(collector)) <= last:
                 waiting.append((start, collector, last))
@@ -184,7 +188,7 @@ class Shipper:
 
     def _align(self) -> None:
         """Set positions back to what the target really holds; make it ready where it is not."""
-        collectors = self._source.collectors()
+        collectors = self._collectors()
         if self._lacks_something:
             self._set_up()
         try:
@@ -211,6 +215,9 @@ class Shipper:
         if instruments != self._shipped_instruments:
             self._target.put_instruments(instruments)
             self._shipped_instruments = instruments
+
+    def _collectors(self) -> tuple[str, ...]:
+        return tuple(name for name in self._source.collectors() if self._ships(name))
 
     def _next(self, collector: str) -> int:
         """The second to go on with; what the target would refuse for its age is passed over and counted."""
@@ -248,7 +255,7 @@ class Shipper:
             return
         lags = [
             (self._source.last_second(name) or 0) - self._positions.get(name, span[0] - 1)
-            for name in self._source.collectors()
+            for name in self._collectors()
         ]
         self.status = replace(self.status, lag_s=max(0, *lags))
 
@@ -297,9 +304,10 @@ def open_shipper(settings: Settings, clock: Clock) -> Shipper | None:
         EmbeddedBarStore(settings.store_path, readonly=True),
         InfluxBarStore(settings),
         f"InfluxDB {settings.influx_url}, database {settings.influx_database}",
-        settings.data_dir / "shipped.json",
+        settings.data_dir / f"shipped{settings.shard_suffix}.json",
         clock,
         None if hours is None else hours * 3600 - settings.revision_horizon_s - _MARGIN_S,
+        ships=partial(ships, settings),
     )
 
 

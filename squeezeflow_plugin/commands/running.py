@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from squeezeflow_plugin.commands.arguments import Commands, assets, positive
@@ -27,11 +28,17 @@ def _up(args: argparse.Namespace) -> int:
     return run_up(options, load())
 
 
-def _collect(_args: argparse.Namespace) -> int:
+def _collect(args: argparse.Namespace) -> int:
+    from squeezeflow_plugin.collector.aggr_config import AggrConfig, read_config
     from squeezeflow_plugin.collector.app import run_collector
+    from squeezeflow_plugin.feeds import registry
     from squeezeflow_plugin.settings import load
 
-    return run_collector(load())
+    config = AggrConfig({}, ()) if args.config is None else read_config(args.config, registry.names())
+    settings = load(config.section)
+    if args.shard is not None:
+        settings = replace(settings, shard=args.shard)
+    return run_collector(settings, config.notes)
 
 
 def _simulate(args: argparse.Namespace) -> int:
@@ -108,6 +115,12 @@ def add_to(commands: Commands) -> None:
     up.set_defaults(command=_up)
 
     collect = commands.add_parser("collect", help="the collector alone, as SQUEEZEFLOW_* variables say")
+    collect.add_argument(
+        "--config", type=Path, metavar="FILE", help="aggr-server's config.json; the environment wins over it"
+    )
+    collect.add_argument(
+        "--shard", metavar="K/N", help="take part K of N of the markets; the others take the rest"
+    )
     collect.set_defaults(command=_collect)
 
     simulate = commands.add_parser("simulate", help="the simulated exchanges alone, or history written ahead")
