@@ -45,6 +45,8 @@ BUY_SELL = {"buy": BUY, "sell": SELL, "Buy": BUY, "Sell": SELL, "BUY": BUY, "SEL
 
 Amount = Annotated[float, msgspec.Meta(gt=0)]
 """A price or size; NaN is no amount."""
+FractionalTime = Annotated[float, msgspec.Meta(ge=0, lt=1e13)]
+"""Seconds or milliseconds since the epoch with fractions, so far from infinity that they can be counted."""
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time that says its zone."""
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]

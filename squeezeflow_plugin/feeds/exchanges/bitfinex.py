@@ -170,7 +170,7 @@ class BitfinexSession(Session):
                 markets = self.planned_market(document.get("symbol"))
                 refusal = Refusal(markets, f"{reason} (code {document.get('code')})")
                 return Parsed(refused=(refusal,), other="answer")
-            case {"event": "info", "code": code} if code in RECONNECT_CODES:
+            case {"event": "info", "code": int() as code} if code in RECONNECT_CODES:
                 return Parsed(close=str(document.get("msg", f"code {code}")))
         return Parsed(other=event)
 

@@ -38,6 +38,7 @@ from squeezeflow_plugin.feeds.session import (
     NS_PER_US,
     Adapter,
     Amount,
+    FractionalTime,
     Market,
     Markets,
     Session,
@@ -79,7 +80,7 @@ class SpotItem(
     side: Literal["buy", "sell"]
     size: Amount
     price: Amount
-    milliseconds: Amount
+    milliseconds: FractionalTime
     count: ClassVar[int] = 1
 
     @property
@@ -111,8 +112,8 @@ class FuturesItem(
     symbol: Symbol
     contracts: float
     price: Amount
-    seconds: Amount
-    milliseconds: float = 0.0
+    seconds: FractionalTime
+    milliseconds: FractionalTime = 0.0
     is_internal: bool = False
     count: ClassVar[int] = 1
 

@@ -41,6 +41,7 @@ from squeezeflow_plugin.feeds.session import (
     SELL,
     Adapter,
     Amount,
+    FractionalTime,
     Markets,
     Moment,
     Session,
@@ -114,7 +115,7 @@ class OldSpotItem(msgspec.Struct, frozen=True, gc=False, array_like=True):
     symbol: Symbol
     price: Amount
     size: Amount
-    seconds: Amount
+    seconds: FractionalTime
     side: Literal["b", "s"]
     count: ClassVar[int] = 1
 
