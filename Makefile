@@ -41,7 +41,9 @@ servers: ## See that influxd and redis-server are there for the tests to start (
 test: $(VENV)/.dev servers ## Every test, with branch coverage; PYTEST_ARGS narrows it
 	PATH="$(abspath $(BIN)):$$PATH" TEST_SERVERS=required $(BIN)/python -m pytest --cov --cov-report=term:skip-covered -q $(PYTEST_ARGS)
 
-soak: $(VENV)/.dev servers ## Seeded faults on real processes; SOAK_SEEDS=3 SOAK_MINUTES=60 SOAK_ARGS="--schedule kill9"
+soak: $(VENV)/.dev servers ## Seeded faults on the wire, spoiled frames, real processes; SOAK_SEEDS=3 SOAK_MINUTES=60 SOAK_WIRE=1000
+	$(BIN)/python -m tests.soak --schedule wire --seed $(or $(SEED),1) --seeds $(or $(SOAK_WIRE),1000)
+	$(BIN)/python -m tests.soak --schedule fuzz --seed $(or $(SEED),1)
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.soak --seed $(or $(SEED),1) --seeds $(or $(SOAK_SEEDS),1) \
 		--minutes $(or $(SOAK_MINUTES),0) $(SOAK_ARGS)
 

@@ -7,13 +7,18 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from squeezeflow_plugin.errors import SqueezeFlowError
+from squeezeflow_plugin.feeds.registry import names
 from tests.soak.disk import SmallDisk
+from tests.soak.fuzz import fuzz
 from tests.soak.outcome import Outcome
 from tests.soak.schedules import SCHEDULES
 from tests.soak.stage import now_s
+from tests.soak.wire import play_wire
 
 _NEEDS = {
     "redis": ("redis-server",),
@@ -23,12 +28,28 @@ _NEEDS = {
 }
 
 
+IN_MEMORY = ("wire", "fuzz")
+"""Schedules without processes; played where they are named."""
+
+
+class Judged(Protocol):
+    """What a schedule came to."""
+
+    @property
+    def is_ok(self) -> bool: ...
+
+    @property
+    def replay(self) -> str: ...
+
+    def line(self) -> str: ...
+
+
 def main() -> int:
     """Seeds from ``--seed`` on, every schedule with each, until ``--seeds`` or ``--minutes`` are used up."""
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that every stage is left
     end = now_s() + 60 * options.minutes if options.minutes else None
-    failed: list[Outcome] = []
+    failed: list[Judged] = []
     for seed in range(options.seed, options.seed + options.seeds):
         for name in options.schedule or SCHEDULES:
             if end is not None and now_s() >= end:
@@ -36,13 +57,23 @@ def main() -> int:
             if why := _missing(name):
                 _say(f'{{"schedule":"{name}","seed":{seed},"skipped":"{why}"}}')
                 continue
-            outcome = play(name, seed)
-            _say(outcome.line())
-            if not outcome.is_ok:
-                failed.append(outcome)
+            for outcome in _outcomes(name, seed, options):
+                _say(outcome.line())
+                if not outcome.is_ok:
+                    failed.append(outcome)
     for outcome in failed:
         _say(f"FAILED, play it again with: {outcome.replay}")
     return 1 if failed else 0
+
+
+def _outcomes(name: str, seed: int, options: argparse.Namespace) -> Iterator[Judged]:
+    if name == "wire":
+        yield play_wire(seed)
+    elif name == "fuzz":
+        for exchange in options.exchange or names():
+            yield fuzz(exchange, seed, options.frames)
+    else:
+        yield play(name, seed)
 
 
 def play(name: str, seed: int) -> Outcome:
@@ -79,8 +110,13 @@ def _options() -> argparse.Namespace:
         "--minutes", type=float, default=0, help="begin no schedule after so long (0: no limit)"
     )
     parser.add_argument(
-        "--schedule", action="append", choices=sorted(SCHEDULES), help="only this one; repeatable"
+        "--schedule",
+        action="append",
+        choices=[*sorted(SCHEDULES), *IN_MEMORY],
+        help="only this one; repeatable",
     )
+    parser.add_argument("--frames", type=int, default=100_000, help="how many spoiled frames an exchange")
+    parser.add_argument("--exchange", action="append", choices=names(), help="fuzz only this one; repeatable")
     return parser.parse_args()
 
 

@@ -52,7 +52,7 @@ class Htx(Dialect):
         pair, swap, coin = f"{base}USDT".lower(), f"{base}-USDT", f"{base}-USD"
         size, dollars = CONTRACT_SIZES.get(base, 1.0), 100.0 if base == "BTC" else 10.0
         return (
-            Echo(spot(f"{NAME}:{pair}", pair, base, "USDT"), price, 6, Ids.SEQUENCE, share=0.15),
+            Echo(spot(f"{NAME}:{pair}", pair, base, "USDT"), price, 6, Ids.RISING, share=0.15),
             Echo(linear(f"{NAME}:{swap}", swap, base, "USDT", size), price, 0, Ids.RISING, share=0.15),
             Echo(inverse(f"{NAME}:{coin}", coin, base, dollars), price, 0, Ids.RISING, share=0.05),
         )
@@ -157,7 +157,7 @@ def _detail(instrument: Instrument, row: Row) -> dict[str, Any]:
         "direction": BUY_SELL[row.side],
     }
     if instrument.kind is MarketKind.SPOT:
-        entry = msgspec.Raw(f"{row.at_ms}{row.number}".encode())
+        entry = msgspec.Raw(f"1{row.number}".encode())
         return {"id": entry, "tradeId": row.number} | trade
     return {"id": row.number, "quantity": _base_units(instrument, row)} | trade
 

@@ -1,0 +1,137 @@
+"""Binance's wire for the schedules in memory: the simulator's own texts behind the contract of a dialect.
+
+The simulator itself serves Binance over aiohttp, with its candles and books; here trades, liquidations and
+their REST answers are enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+
+from squeezeflow_plugin.market import Instrument, MarketKind
+from squeezeflow_plugin.simulator.dialect import (
+    Ask,
+    Dialect,
+    Frame,
+    Row,
+    Said,
+    Stock,
+    json_text,
+    linear,
+    read,
+    refuse,
+    spot,
+)
+from squeezeflow_plugin.simulator.echoes import Echo, Ids
+from squeezeflow_plugin.simulator.profiles import AssetProfile
+from squeezeflow_plugin.simulator.trades import MarketTrades
+from squeezeflow_plugin.simulator.wire import Spelling
+
+MOST = 1000
+
+
+class Binance(Dialect):
+    """Spot."""
+
+    name = "BINANCE"
+    sockets: ClassVar[tuple[str, ...]] = ("/ws",)
+    api = "/api/v3"
+
+    def markets(self, asset: AssetProfile) -> tuple[Echo, ...]:
+        """The pair with USDT."""
+        return (
+            _echo(spot(f"{self.name}:{asset.base.lower()}usdt", f"{asset.base}USDT", asset.base, "USDT")),
+        )
+
+    def hear(self, path: str, text: str, stock: Stock) -> Said:
+        """SUBSCRIBE; every path answers, and carries what is its own."""
+        request = read(text)
+        topics = []
+        for stream in request["params"]:
+            symbol, _, channel = stream.partition("@")
+            market = stock.find(symbol.upper())
+            if market is not None and (channel == "trade") != path.startswith("/market"):
+                topics.append(market.market if channel == "trade" else self.liquidation_topic(market))
+        return Said((json_text({"result": None, "id": request["id"]}),), tuple(topics))
+
+    def trades(self, market: Echo, rows: Sequence[Row], sent_ms: int) -> list[Frame]:
+        """``@trade``, one a frame."""
+        return list(Spelling(market).trade_frames(_table(market, rows), [sent_ms] * len(rows)))
+
+    def liquidations(self, market: Echo, rows: Sequence[Row], sent_ms: int) -> list[Frame]:
+        """``@forceOrder``."""
+        events = Spelling(market).liquidation_events(_table(market, rows), sent_ms)
+        return [json_text(event) for event in events]
+
+    def answer(self, ask: Ask, stock: Stock) -> Any:
+        """``trades`` and ``aggTrades``, whose aggregates are numbered by their last fill here."""
+        market = stock.find(ask.query.get("symbol", ""))
+        if market is None:
+            return refuse(400, {"code": -1121, "msg": "Invalid symbol."})
+        past, spelling = stock.past(market), Spelling(market)
+        most = min(ask.number("limit", 500), MOST)
+        if ask.path == f"{self.api}/trades":
+            rows = past.select(slice(-most, None))
+            return [spelling.trade_row(rows, row) for row in range(len(rows))]
+        if ask.path == f"{self.api}/aggTrades":
+            groups = [each for each in _aggregates(past) if _is_wanted(each, ask)]
+            return [spelling.aggregate(each, int(each.ids[-1])) for each in groups[:most]]
+        return refuse(404, {"code": -1, "msg": "no such path"})
+
+
+class BinanceFutures(Binance):
+    """USD-M."""
+
+    name = "BINANCE_FUTURES"
+    sockets = ("/public/ws", "/market/ws")
+    api = "/fapi/v1"
+
+    def markets(self, asset: AssetProfile) -> tuple[Echo, ...]:
+        """The perpetual in USDT."""
+        return (
+            _echo(linear(f"{self.name}:{asset.base.lower()}usdt", f"{asset.base}USDT", asset.base, "USDT")),
+        )
+
+
+DIALECTS: dict[str, Dialect] = {each.name: each() for each in (Binance, BinanceFutures)}
+
+
+def _echo(instrument: Instrument) -> Echo:
+    return Echo(instrument, 4, 1 if instrument.kind is MarketKind.SPOT else 0, Ids.SEQUENCE, 0.5, 1.0)
+
+
+def _table(market: Echo, rows: Sequence[Row]) -> MarketTrades:
+    """Spelled rows as units again."""
+    return MarketTrades(
+        np.array([row.at_ms for row in rows]),
+        np.array([row.number for row in rows]),
+        np.array([round(float(row.price) * market.price_scale) for row in rows]),
+        np.array([round(float(row.size) * market.size_scale) for row in rows]),
+        np.array([row.side for row in rows], np.int8),
+        market.price_scale,
+        market.size_scale,
+    )
+
+
+def _aggregates(past: MarketTrades) -> list[MarketTrades]:
+    """Fills of one time, price and side that follow each other."""
+    breaks = np.flatnonzero(
+        (np.diff(past.at_ms) != 0)
+        | (np.diff(past.ticks) != 0)
+        | (np.diff(past.side) != 0)
+        | (np.diff(past.ids) != 1)
+    )
+    bounds = [0, *(breaks + 1).tolist(), len(past)]
+    return [past.select(slice(first, last)) for first, last in pairwise(bounds)]
+
+
+def _is_wanted(trades: MarketTrades, ask: Ask) -> bool:
+    if not len(trades):
+        return False
+    return int(trades.at_ms[0]) >= ask.number("startTime", 0) and int(trades.ids[-1]) >= ask.number(
+        "fromId", 0
+    )
