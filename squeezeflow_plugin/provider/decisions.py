@@ -95,7 +95,10 @@ class AssetDecisions:
         """Decide the seconds of ``flow``, which follow those before; the signals among them, in order."""
         if len(flow) == 0:
             return ()
-        decided = self._engine.columns(flow, DECIDED_NAMES)
+        return self.take(flow, self._engine.columns(flow, DECIDED_NAMES))
+
+    def take(self, flow: Flow, decided: FloatArray) -> tuple[Signal, ...]:
+        """As ``decide``, with the decisions of the seconds made already: float64[n, len(DECIDED_NAMES)]."""
         counted = max(self._first - int(flow.time[0]), 0)
         self.tally.add(decided[counted:])
         events = _events_of(flow, decided, counted)

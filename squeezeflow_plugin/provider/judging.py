@@ -32,10 +32,12 @@ class StoredJudge:
     Nothing is read where the settings let fragile entries pass, or no class of the pair has three venues.
     """
 
-    def __init__(self, settings: Settings, markets: Mapping[str, AssetMarkets]) -> None:
+    def __init__(
+        self, settings: Settings, markets: Mapping[str, AssetMarkets], params: Params | None = None
+    ) -> None:
         self._settings = settings
         self._markets = dict(markets)
-        self._params = Params.from_mapping(settings.method)
+        self._params = Params.from_mapping(settings.method) if params is None else params
         self._found: dict[tuple[str, int], Fragility] = {}
 
     def refusal(self, pair: str, second: int, direction: int) -> str:
@@ -50,6 +52,10 @@ class StoredJudge:
             finally:
                 store.close()
         return str(self._found[pair, second])
+
+    def by(self, params: Params) -> StoredJudge:
+        """The same judge for other parameters than the settings'."""
+        return StoredJudge(self._settings, self._markets, params)
 
     def _judge(self, store: BarStore, markets: AssetMarkets, second: int, direction: int) -> Fragility:
         span = store.span()

@@ -1,8 +1,8 @@
 """Recorded features beside the rows of a data set: made once, mapped into memory by every epoch of a search.
 
-No parameter of a search changes a feature, so an epoch starts from them; the same is done for the rows as noise.
-A file belongs to its set's data (the folder), to the noise scales and to the build that made it (its name), is
-written under another name first, and is forgotten together with the set.
+No parameter of a search changes a feature, so an epoch starts from them; the same is done for the rows as
+noise. A file belongs to its set's data (the folder), to the noise scales and to the build that made it (its
+name), is written under another name first, and is forgotten together with the set.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import pandas as pd
 from freqtrade.constants import Config
-from freqtrade.enums import TradingMode
+from freqtrade.enums import RunMode, TradingMode
 from freqtrade.exceptions import OperationalException
 from freqtrade.exchange import timeframe_to_seconds
 from freqtrade.persistence import Order, Trade
@@ -28,6 +28,7 @@ from squeezeflow_plugin.features.flow import Flow
 from squeezeflow_plugin.phases.engine import fingerprint
 from squeezeflow_plugin.phases.layout import COLUMN_NAMES
 from squeezeflow_plugin.phases.params import Params
+from squeezeflow_plugin.phases.ranges import longest
 from squeezeflow_plugin.phases.sizing import leverage_for, stake_for
 from squeezeflow_plugin.phases.tags import EnterTag, parse_tag
 from squeezeflow_plugin.provider import dataprovider
@@ -37,10 +38,13 @@ from squeezeflow_plugin.provider.judging import StoredJudge
 from squeezeflow_plugin.settings import Settings, load
 from squeezeflow_plugin.store.decisions import DecisionLog
 from squeezeflow_plugin.store.registry import open_store
-from squeezeflow_plugin.strategy.columns import LOGGED, PLOT_CONFIG, decision_columns
+from squeezeflow_plugin.strategy.columns import LOGGED, PLOT_CONFIG, decision_columns, with_columns
 from squeezeflow_plugin.strategy.informed import FrameOf, InformedStrategy, informative_columns
 from squeezeflow_plugin.strategy.loader import bring_data, needs_data
+from squeezeflow_plugin.strategy.loss import NOISE_EVENTS
 from squeezeflow_plugin.strategy.offline import Offer, Offline, startup_candles
+from squeezeflow_plugin.strategy.quiet import QuietStrategy
+from squeezeflow_plugin.strategy.search import SearchedStrategy
 from squeezeflow_plugin.strategy.session import Fill, OpenTrade, Session, wait_for_store
 
 log = logging.getLogger(__name__)
@@ -62,7 +66,7 @@ class Decider(Protocol):
         ...
 
 
-class SqueezeFlowStrategy(InformedStrategy):
+class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
     """Trades the score of one-second spot and perpetual flow; ``user_data/strategies`` subclasses it."""
 
     INTERFACE_VERSION = 3
@@ -89,6 +93,7 @@ class SqueezeFlowStrategy(InformedStrategy):
         self._session: Session | None = None
         self._decider: Decider | None = None
         self._offline: Offline | None = None
+        self._searching = config.get("runmode") == RunMode.HYPEROPT
         timeframe = config.get("timeframe") or self.timeframe
         if needs_data(config, timeframe):
             self._go_offline(config, timeframe)
@@ -96,15 +101,18 @@ class SqueezeFlowStrategy(InformedStrategy):
     def _go_offline(self, config: Config, timeframe: str) -> None:
         """Bring the data of an analysis command; what is missing becomes FreqTrade's own kind of error."""
         try:
-            settings = load(config.get("squeezeflow"))
+            settings = self.tuned(load(config.get("squeezeflow")))
             params = Params.from_mapping(settings.method)
-            self.startup_candle_count = startup_candles(params, timeframe)
+            remembered = longest(params) if self._searching else params
+            self.startup_candle_count = startup_candles(remembered, timeframe)
             data = bring_data(config, settings, timeframe, self.startup_candle_count)
         except SqueezeFlowError as error:
             raise OperationalException(f"SqueezeFlow: {error}") from error
         markets = {pair: part.markets for pair, part in data.manifest.pairs.items()}
         judge = StoredJudge(settings, markets)
         self._offline, self._settings = Offline(data, params, judge=judge), settings
+        if self._searching:
+            self._offline.record()
 
     def version(self) -> str:
         return __version__
@@ -127,7 +135,8 @@ class SqueezeFlowStrategy(InformedStrategy):
                 log.info("run mode %s: seconds are scored in dry-run and live only", self.dp.runmode.value)
             return
         dataprovider.check_version()
-        settings = load(self.config.get("squeezeflow"))
+        settings = self.tuned(load(self.config.get("squeezeflow")))
+        logging.getLogger("squeezeflow_plugin").setLevel(settings.log_level)
         clock = self.make_clock()
         store = open_store(settings)
         wait_for_store(store, settings, clock)
@@ -175,13 +184,14 @@ class SqueezeFlowStrategy(InformedStrategy):
             timeline = session.desk.timelines[pair]
             decided, frame_of = timeline.decisions_at_close(starts.tolist()), timeline.informative
             known = np.minimum(known, timeline.next_second)
-        columns = decision_columns(decided) | informative_columns(frame_of, known)
-        return dataframe.assign(**columns, **armed)
+        return with_columns(
+            dataframe, decision_columns(decided) | informative_columns(frame_of, known) | armed
+        )
 
     def populate_entry_trend(self, dataframe: pd.DataFrame, metadata: dict[str, Any]) -> pd.DataFrame:
         """The entry that is open now, on the forming candle: the only row FreqTrade looks at."""
         if self._offline is not None:
-            return self._armed(dataframe)
+            return self._armed(self._epoch(dataframe, metadata["pair"]) if self._searching else dataframe)
         dataframe = dataframe.assign(enter_long=0, enter_short=0)
         pair = metadata["pair"]
         entry = self._session.entry(pair) if self._session is not None else None
@@ -246,6 +256,11 @@ class SqueezeFlowStrategy(InformedStrategy):
             return self._offline.exit_name(pair, tag.second, _second(current_time)) if tag else None
         return None if self._decider is None else self._decider.exit_name(pair, trade.id)
 
+    def is_quiet(self, trade: Trade, current_time: datetime) -> bool:
+        """In analysis: whether no exit of the method's is due at that second."""
+        asked = self._offline is not None
+        return asked and self.custom_exit(trade.pair, trade, current_time, 0.0, 0.0) is None
+
     def custom_stake_amount(
         self,
         pair: str,
@@ -298,6 +313,14 @@ class SqueezeFlowStrategy(InformedStrategy):
         )
         tag = trade.enter_tag if is_entry else trade.exit_reason
         self._session.filled(_open_trade(trade, pair), tag or "", fill)
+
+    def _epoch(self, dataframe: pd.DataFrame, pair: str) -> pd.DataFrame:
+        """The frame with what an epoch of hyperopt decides, and the entry events that it finds on noise."""
+        assert self._offline is not None  # noqa: S101 - the caller asked
+        starts = dataframe["date"].dt.as_unit("s").astype("int64").tolist()
+        params = self.searched_params(self._offline.params)
+        armed, noise = self._offline.rescore(pair, starts, timeframe_to_seconds(self.timeframe), params)
+        return dataframe.assign(armed=armed, **{NOISE_EVENTS: noise})
 
     def _armed(self, dataframe: pd.DataFrame) -> pd.DataFrame:
         """The side on which each following candle's seconds are asked about in ``confirm_trade_entry``."""

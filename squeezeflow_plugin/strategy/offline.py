@@ -13,12 +13,14 @@ FreqTrade asks for entries second by second only within a candle whose predecess
 only in one direction. A row is armed on the side of the newest setup of the ``setup_ttl`` seconds before its
 close. An event in the other direction, or of a setup that begins within the candle, is not entered here, as
 is none within the candle in which a trade of the pair was closed; ``run_backtest.py`` has no such limits.
+
+Hyperopt shows the frame once and asks for its signals in every epoch, with other parameters: ``rescore``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,17 +31,20 @@ from squeezeflow_plugin.features.flow import Flow
 from squeezeflow_plugin.phases.decision import FloatArray
 from squeezeflow_plugin.phases.engine import Engine
 from squeezeflow_plugin.phases.exits import Exit
-from squeezeflow_plugin.phases.layout import COLUMN_NAMES, SETUP
+from squeezeflow_plugin.phases.layout import COLUMN_NAMES
 from squeezeflow_plugin.phases.params import Params
+from squeezeflow_plugin.phases.recorded import RecordedEngine
 from squeezeflow_plugin.phases.tags import EnterTag
-from squeezeflow_plugin.provider.decisions import AssetDecisions
+from squeezeflow_plugin.provider.decisions import DECIDED_NAMES, AssetDecisions
 from squeezeflow_plugin.provider.informative import informative_frame
 from squeezeflow_plugin.provider.judging import StoredJudge
 from squeezeflow_plugin.provider.materialise import DataSet
+from squeezeflow_plugin.provider.recording import recording
 
 DELAY_S = 1
-ARMED = "armed"
 _PIECE_S = 4 * 3600
+_SETUP = DECIDED_NAMES.index("setup")
+_DECIDED = [COLUMN_NAMES.index(name) for name in DECIDED_NAMES]
 
 
 def startup_candles(params: Params, timeframe: str) -> int:
@@ -83,8 +88,8 @@ class Offline:
     def __init__(
         self, data: DataSet, params: Params, delay_s: int = DELAY_S, judge: StoredJudge | None = None
     ) -> None:
+        self.params = params
         self._data = data
-        self._params = params
         self._judge = judge
         self._lag_s = 1 + delay_s
         self._scored: dict[str, Scored] = {}
@@ -94,13 +99,57 @@ class Offline:
         if pair not in self._data.manifest.pairs or len(starts) == 0:
             self._scored.pop(pair, None)
             return None
-        frame = _Frame(np.asarray(starts, dtype=np.int64), candle_s, self._params)
+        frame, engine = (
+            _Frame(np.asarray(starts, dtype=np.int64), candle_s, self.params),
+            Engine(self.params),
+        )
         # From here on nothing outside the frame can be read.
         self._scored[pair] = frame.nothing
         for begin in range(frame.first, frame.stop, _PIECE_S):
-            frame.take(self.flow(pair, begin, min(begin + _PIECE_S, frame.stop)))
-        self._scored[pair] = frame.scored(self._lag_s)
-        return self._scored[pair]
+            flow = self.flow(pair, begin, min(begin + _PIECE_S, frame.stop))
+            if len(flow):
+                decided = engine.run(flow).values
+                frame.show(int(flow.time[0]), decided)
+                frame.take(flow, decided[:, _DECIDED])
+        scored = frame.scored(self._lag_s)
+        # what the candles show is not asked for again, and would be pickled for every epoch of a search
+        self._scored[pair] = replace(scored, at_close=scored.at_close[:, :0].copy())
+        return scored
+
+    def rescore(
+        self, pair: str, starts: Sequence[int], candle_s: int, params: Params
+    ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int64]]:
+        """Decide the frame again for one epoch of a search, from recorded features; see ``record``.
+
+        Returns for each candle its armed side, and how many entry events the seconds have as noise. Features
+        know the seconds before the frame, and only candles before one with an offer are armed: FreqTrade
+        walks the seconds behind an armed candle one by one, and enters nothing where nothing is offered.
+        """
+        noise = np.zeros(len(starts), dtype=np.int64)
+        if pair not in self._data.manifest.pairs or len(starts) == 0:
+            self._scored.pop(pair, None)
+            return np.zeros(len(starts), dtype=np.int8), noise
+        recorded = recording(self._data, pair, params.noise_rows)
+        frame = _Frame(np.asarray(starts, dtype=np.int64), candle_s, params)
+        engine, noise_engine = RecordedEngine(params), RecordedEngine(params)
+        self._scored[pair] = frame.nothing
+        stop = min(frame.stop, self._data.manifest.stop)
+        for begin in range(max(frame.first, recorded.first), stop, _PIECE_S):
+            end = min(begin + _PIECE_S, stop)
+            rows = slice(begin - recorded.first, end - recorded.first)
+            decided = engine.columns(begin, recorded.features[rows], DECIDED_NAMES)
+            frame.take(self._data.flow(pair, begin, end), decided)
+            events = noise_engine.columns(begin, recorded.noise[rows], ("event",))[:, 0]
+            np.add.at(noise, frame.candles(np.flatnonzero(events) + begin), 1)
+        self._scored[pair] = scored = frame.scored(self._lag_s, narrowly=True)
+        if self._judge is not None:
+            self._judge = self._judge.by(params)
+        return scored.armed, noise
+
+    def record(self) -> None:
+        """Record the features of every pair, once for all epochs; StoreError where they cannot be written."""
+        for pair in self._data.manifest.pairs:
+            recording(self._data, pair, self.params.noise_rows)
 
     def flow(self, pair: str, start: int, stop: int) -> Flow:
         """The pair's seconds ``[start, stop)``, those that its newest frame covers and no others."""
@@ -138,9 +187,9 @@ class _Frame:
 
     def __init__(self, starts: npt.NDArray[np.int64], candle_s: int, params: Params) -> None:
         self.first, self.stop = int(starts[0]), int(starts[-1]) + candle_s
+        self._starts = starts
         self._closes = starts + candle_s - 1
         self._ttl_s = params.setup_ttl
-        self._engine = Engine(params)
         self._decisions = AssetDecisions(params, self.first)
         self._offers: dict[int, Offer] = {}
         self._at_close = np.full((len(COLUMN_NAMES), len(starts)), np.nan)
@@ -152,27 +201,46 @@ class _Frame:
         """The frame's span, nothing decided yet."""
         return Scored(self.first, self.stop, self._at_close, self._armed, {}, {})
 
-    def take(self, flow: Flow) -> None:
+    def candles(self, seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The places of the candles that hold the seconds."""
+        return np.searchsorted(self._starts, seconds, side="right") - 1
+
+    def show(self, first: int, decided: FloatArray) -> None:
+        """Keep what the candles' last seconds say; float64[n, len(COLUMN_NAMES)] from ``first`` on."""
+        inside = self._closing(first, len(decided))
+        self._at_close[:, inside] = decided[self._closes[inside] - first].T
+
+    def take(self, flow: Flow, decided: FloatArray) -> None:
+        """Take in seconds and what was decided of them, float64[n, len(DECIDED_NAMES)]."""
         if len(flow) == 0:
             return
-        for signal in self._decisions.decide(flow):
+        for signal in self._decisions.take(flow, decided):
             self._offers[signal.second] = Offer(signal.event.tag, signal.event.direction)
-        decided = self._engine.run(flow).values
-        first = int(flow.time[0])
-        inside = np.flatnonzero((self._closes >= first) & (self._closes <= flow.time[-1]))
-        rows = self._closes[inside] - first
-        self._at_close[:, inside] = decided[rows].T
-        self._arm(inside, rows, decided[:, SETUP], first)
+        self._arm(int(flow.time[0]), decided[:, _SETUP])
 
-    def scored(self, lag_s: int) -> Scored:
-        """Everything decided; ``lag_s`` lies between a decision's second and its fill."""
+    def scored(self, lag_s: int, *, narrowly: bool = False) -> Scored:
+        """Everything decided; ``lag_s`` lies between a decision's second and its fill.
+
+        ``narrowly`` arms only where the following candle has an offer in the armed direction.
+        """
         offers = {second + lag_s: offer for second, offer in self._offers.items()}
-        return Scored(self.first, self.stop, self._at_close, self._armed, offers, self._decisions.exits)
+        armed = self._armed
+        if narrowly:
+            armed = np.zeros_like(self._armed)
+            arming = self.candles(np.array(list(offers), dtype=np.int64)) - 1
+            for place, offer in zip(arming.tolist(), offers.values(), strict=True):
+                if place >= 0 and self._armed[place] == offer.direction:
+                    armed[place] = offer.direction
+        return Scored(self.first, self.stop, self._at_close, armed, offers, self._decisions.exits)
 
-    def _arm(
-        self, inside: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], setup: FloatArray, first: int
-    ) -> None:
+    def _closing(self, first: int, size: int) -> npt.NDArray[np.int64]:
+        """The places of the candles that close within the seconds ``[first, first + size)``."""
+        return np.flatnonzero((self._closes >= first) & (self._closes < first + size))
+
+    def _arm(self, first: int, setup: FloatArray) -> None:
         """Arm the candles that close in the piece; the newest setup is carried on to the next one."""
+        inside = self._closing(first, len(setup))
+        rows = self._closes[inside] - first
         active = np.flatnonzero(setup)
         seconds = np.append(self._setup[0], active + first)
         sides = np.append(self._setup[1], setup[active])

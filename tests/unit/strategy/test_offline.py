@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from squeezeflow_plugin.features.flow import Flow
+from squeezeflow_plugin.features.noise import NoiseMaker
 from squeezeflow_plugin.phases.decision import DecisionArrays
 from squeezeflow_plugin.phases.engine import Engine
 from squeezeflow_plugin.phases.exits import Baseline, first_exit
@@ -15,6 +16,7 @@ from squeezeflow_plugin.phases.layout import SETUP
 from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.phases.tags import tag_of
 from squeezeflow_plugin.provider.materialise import DataSet, Wanted, materialise
+from squeezeflow_plugin.provider.recording import recording
 from squeezeflow_plugin.store.memory import MemoryBarStore
 from squeezeflow_plugin.strategy.offline import Offline, startup_candles
 from tests.reference.flows import Episode, scripted_frame
@@ -150,3 +152,49 @@ def test_a_copy_answers_as_the_original(data: DataSet) -> None:
     assert scored is not None
     second = min(scored.offers)
     assert copy.deepcopy(offline).offer(PAIR, second) == scored.offers[second]
+
+
+OTHER = Params(div_threshold=1.5, min_score=3.0, setup_ttl=900, entry_ttl=9, exit_threshold=1.5)
+
+
+@pytest.mark.parametrize("params", [Params(), OTHER])
+def test_an_epoch_offers_what_a_frame_of_its_own_would(data: DataSet, params: Params) -> None:
+    """From recorded features, and only the candles before one with an offer on the armed side are armed."""
+    own = Offline(data, params)
+    whole = own.score(PAIR, _starts(), 60)
+    assert whole is not None
+    searched = Offline(data, Params())
+    searched.record()
+    searched.score(PAIR, _starts(), 60)
+    armed, noise = searched.rescore(PAIR, _starts(), 60, params)
+    found = searched._scored[PAIR]
+    assert len(whole.offers) > 0
+    assert (found.offers, found.exits) == (whole.offers, whole.exits)
+    for place, side in enumerate(whole.armed.tolist()):
+        candle = range(START + 60 * (place + 1), START + 60 * (place + 2))
+        here = {whole.offers[second].direction for second in candle if second in whole.offers}
+        assert armed[place] == (side if side in here else 0)
+    assert np.count_nonzero(armed) > 0
+    assert noise.shape == armed.shape
+    shuffled = NoiseMaker(1)
+    pieces = [shuffled.shuffled(data.flow(PAIR, START, START + ROWS))]
+    events = np.concatenate([Engine(params).columns(piece, ("event",))[:, 0] for piece in pieces])
+    assert noise.sum() == np.count_nonzero(events)
+
+
+def test_features_are_recorded_once_and_belong_to_their_data(data: DataSet) -> None:
+    first = recording(data, PAIR, 3600)
+    files = {path: path.stat().st_mtime_ns for path in data.folder.glob("*-3600-*.npy")}
+    assert len(files) == 2
+    again = recording(data, PAIR, 3600)
+    assert {path: path.stat().st_mtime_ns for path in data.folder.glob("*-3600-*.npy")} == files
+    assert (first.first, first.features.shape) == (again.first, again.features.shape) == (START, (ROWS, 50))
+    assert isinstance(first.features, np.memmap)
+    assert len(recording(data, PAIR, 14_400).noise) == ROWS
+    assert not list(data.folder.glob(".*.npy"))
+
+
+def test_a_pair_without_data_offers_nothing_in_an_epoch(data: DataSet) -> None:
+    armed, noise = Offline(data, Params()).rescore("ETH/USDT", _starts(), 60, Params())
+    assert not armed.any()
+    assert not noise.any()
