@@ -32,7 +32,7 @@ from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import WriteApi, WriteOptions
 from influxdb_client.rest import ApiException
 from influxdb_client.service.write_service import WriteService
-from reactivex.scheduler import NewThreadScheduler
+from reactivex.scheduler import EventLoopScheduler
 
 from squeezeflow_plugin.errors import (
     SettingsError,
@@ -45,7 +45,8 @@ from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.influx_schema import quoted
 
 _BLOB_LINES = 5000  # measured best of 20..12000
-_IN_FLIGHT = 2  # while the server takes one batch in, it can parse the next
+_POSTERS = 2  # while the server takes one batch in, it can parse the next
+_IN_FLIGHT = 2 * _POSTERS
 _SENTINEL = b"name,tags,name,duration,"
 _MISSING = re.compile(r"(database|retention policy|measurement) not found")
 # Each failed attempt at length, where what matters reaches the caller as an error.
@@ -305,26 +306,30 @@ class _Writer:
         self._patience_s = 4 * timeout_s + 30
         self._free = threading.Semaphore(_IN_FLIGHT)
         self._failures: list[Exception] = []
-        self._api: Any = WriteApi(
-            client,
+        self._client, self._is_v1, self._timeout_s = client, is_v1, timeout_s
+        self._apis: list[Any] = []  # each posts one batch after the other
+
+    def _make_api(self) -> Any:
+        api: Any = WriteApi(
+            self._client,
             WriteOptions(
                 batch_size=1,
                 flush_interval=1_000,
                 retry_interval=200,
                 max_retries=3,
                 max_retry_delay=2_000,
-                max_retry_time=int(timeout_s * 1000),
-                max_close_wait=int(timeout_s * 1000),
-                # A thread for each batch under way. The default is one pool for every WriteApi, whose threads
-                # hold up the end of the process.
-                write_scheduler=NewThreadScheduler(),
+                max_retry_time=int(self._timeout_s * 1000),
+                max_close_wait=int(self._timeout_s * 1000),
+                # The default is one pool for every WriteApi, whose threads hold up the end of the process.
+                write_scheduler=EventLoopScheduler(),
             ),
             success_callback=lambda _key, _data: self._free.release(),
             error_callback=self._note_failure,
         )
-        if is_v1:
+        if self._is_v1:
             service: Any = _WriteServiceV1
-            self._api._write_service = service(client.api_client)  # noqa: SLF001 - the client offers no other way
+            api._write_service = service(self._client.api_client)  # noqa: SLF001 - the client offers no other way
+        return api
 
     def begin(self, bucket: str, blobs: Iterable[bytes]) -> None:
         """Hand over every batch, at most ``_IN_FLIGHT`` at a time; ``finish`` has to follow.
@@ -332,12 +337,14 @@ class _Writer:
         Stops at the first failure, which ``finish`` then raises.
         """
         self._failures.clear()
-        for blob in blobs:
+        for number, blob in enumerate(blobs):
             self._take()
             if self._failures:
                 self._free.release()
                 return
-            self._api.write(bucket, "-", blob, write_precision="s")
+            if number == len(self._apis) < _POSTERS:
+                self._apis.append(self._make_api())
+            self._apis[number % _POSTERS].write(bucket, "-", blob, write_precision="s")
 
     def finish(self) -> None:
         """Raises what the client raised for the first batch that failed; no batch is under way afterwards."""
@@ -348,7 +355,8 @@ class _Writer:
             raise self._failures[0]
 
     def close(self) -> None:
-        self._api.close()
+        for api in self._apis:
+            api.close()
 
     def _take(self) -> None:
         if not self._free.acquire(timeout=self._patience_s):
