@@ -164,6 +164,8 @@ class MarketGaps:
         """From this second on trades may be missed; it may lie back."""
         if self.base is None:
             return
+        # a clock that went ahead makes it seem later than it was; nothing is known after the last trade
+        second = min(second, self.last_ns // NS_PER_SECOND)
         if self.pending is None:
             self.pending = _Pending(second, self.last_id, self.last_ns)
         else:

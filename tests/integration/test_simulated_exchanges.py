@@ -13,7 +13,7 @@ from squeezeflow_plugin.bars.builder import BarBuilder
 from squeezeflow_plugin.clock import SteppedClock
 from squeezeflow_plugin.collector.instruments import open_markets
 from squeezeflow_plugin.feeds import registry
-from squeezeflow_plugin.feeds.adapter import ExchangeAdapter
+from squeezeflow_plugin.feeds.adapter import ExchangeAdapter, LeftOut
 from squeezeflow_plugin.feeds.connection import FeedConnection
 from squeezeflow_plugin.market import Bar, Instrument, Trade
 from squeezeflow_plugin.simulator.episodes import BUILD_S, Episode, Script
@@ -53,6 +53,9 @@ class Sink:
                 self.fills += trade.count
         self.taken += trades
         self.changed.set()
+
+    def left_out(self, items: tuple[LeftOut, ...]) -> None:
+        self.said += [f"left out {each.trade_id}" for each in items]
 
     def live(self, markets: tuple[str, ...], at_ns: int) -> None:
         self.said.append(f"{at_ns} live {markets}")

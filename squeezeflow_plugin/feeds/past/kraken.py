@@ -1,7 +1,8 @@
 """Kraken's past trades: spot from a time on, oldest first; futures before one, newest first.
 
 https://docs.kraken.com/api/docs/rest-api/get-recent-trades and
-https://docs.kraken.com/api/docs/futures-api/trading/get-history
+https://docs.kraken.com/api/docs/futures-api/trading/get-history. A millisecond with more trades than a page
+of futures holds cannot be passed: such a gap stays incomplete.
 """
 
 from __future__ import annotations
