@@ -16,6 +16,7 @@ from squeezeflow_plugin.features.flow import FloatArray
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 200, 64, 10, 28, 24
 MOST_POINTS = 1200
+MOST_LARGE_MARKS = 150  # more are drawn small, so that they leave the line to be seen
 INK, QUIET, GREEN, RED, BLUE, OCHRE, VIOLET, TEAL = (
     f"var(--{name})" for name in ("ink", "quiet", "green", "red", "blue", "ochre", "violet", "teal")
 )
@@ -87,7 +88,9 @@ def time_chart(
     scale = Scale(float(start), float(max(stop, start + 1)), low, high, frame)
     parts = [_title(title), _legend([(line.name, line.colour) for line in drawn] if len(drawn) > 1 else [])]
     parts += [_band(band, scale) for band in bands]
-    parts += [_grid(scale), *(_path(line, scale) for line in drawn), *(_mark(mark, scale) for mark in marks)]
+    size = 1.0 if len(marks) <= MOST_LARGE_MARKS else 0.4
+    parts += [_grid(scale), *(_path(line, scale) for line in drawn)]
+    parts += [_mark(mark, scale, size) for mark in marks]
     return _svg("".join(parts), height)
 
 
@@ -164,7 +167,7 @@ def _grid(scale: Scale) -> str:
 
 def _values(scale: Scale) -> str:
     parts = []
-    for value, text in ticks(scale.low, scale.high, 5 if scale.bottom - scale.top > 100 else 3):
+    for value, text in ticks(scale.low, scale.high, 5 if scale.bottom - scale.top > 100 else 4):
         y = scale.y(value)
         parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="g"/>')
         parts.append(_text(LEFT - 6, y + 4, text, QUIET, "end"))
@@ -213,12 +216,14 @@ def _band(band: Band, scale: Scale) -> str:
     )
 
 
-def _mark(mark: Mark, scale: Scale) -> str:
-    x, y, tip = scale.x(mark.time), scale.y(mark.value), 9 if mark.up else -9
-    text = f"<title>{escape(mark.text)}</title>"
+def _mark(mark: Mark, scale: Scale, size: float) -> str:
+    x, y, text = scale.x(mark.time), scale.y(mark.value), f"<title>{escape(mark.text)}</title>"
     if mark.hollow:
-        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" style="stroke:{mark.colour}">{text}</circle>'
-    return f'<path d="M{x:.1f} {y:.1f}l-5 {tip}h10Z" fill="{mark.colour}" class="m">{text}</path>'
+        ring = f'cx="{x:.1f}" cy="{y:.1f}" r="{3 * size:g}" style="stroke:{mark.colour}"'
+        return f"<circle {ring}>{text}</circle>"
+    wide, tip = 5 * size, (9 if mark.up else -9) * size
+    shape = f'd="M{x:.1f} {y:.1f}l{-wide:g} {tip:g}h{2 * wide:g}Z"'
+    return f'<path {shape} fill="{mark.colour}" class="m">{text}</path>'
 
 
 def _legend(entries: Sequence[tuple[str, str]]) -> str:

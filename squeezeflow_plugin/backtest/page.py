@@ -39,6 +39,7 @@ from squeezeflow_plugin.provider.decisions import COVERAGE_NAMES
 from squeezeflow_plugin.provider.spans import shown, shown_span
 
 MOST_TRADES = 500
+MOST_BANDS = 75  # of a pair; more would cover the picture
 PARTS = {
     "score_reset": BLUE,
     "score_absorption": TEAL,
@@ -144,6 +145,7 @@ def _pair_charts(pair: str, run: SecondsBacktesting, found: Summary) -> str:
     time = _epoch(frame["date"])
     trades = [trade for trade in found.trades if trade.pair == pair]
     bands = [Band(trade.opened, trade.closed, DIRECTION_COLOURS[trade.direction]) for trade in trades]
+    bands = bands if len(bands) <= MOST_BANDS else []
     marks = [mark for trade in trades for mark in _marks(trade)]
     price = time_chart(
         "Price: entries (triangles, green long, red short) and exits (rings, green with a gain)",
