@@ -7,12 +7,12 @@ runs faster than the machine's, so that minutes of recorded trades pass in secon
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
 import signal
 import sqlite3
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,8 +202,11 @@ def trade_of(sent: Sent) -> Trade:
     )
 
 
-def invent(rng: random.Random, number: int, now_ns: int, age_ms: int = 0) -> Sent:
+def invent(rng: random.Random, sent: Counter[str], now_ns: int, age_ms: int = 0) -> Sent:
+    """``sent`` counts each market's trades, whose ids follow each other."""
     market = rng.choice([SPOT, PERP, COIN])
+    sent[market] += 1
+    number = sent[market]
     price = round(60_000 + rng.gauss(0, 20), 1)
     quantity = float(rng.randint(1, 9)) if market == COIN else round(rng.expovariate(20) + 1e-5, 5)
     return Sent(now_ns, market, now_ns // 1_000_000 - age_ms, number, price, quantity, rng.choice([1, -1]))
@@ -217,12 +220,16 @@ async def test_a_live_wire_with_late_doubled_and_broken_frames(tmp_path: Path, v
     store = EmbeddedBarStore(settings.store_path, busy_timeout_s=0.1)
     reader = EmbeddedBarStore(settings.store_path, readonly=True)
     sent: list[Sent] = []
+    numbers: Counter[str] = Counter()
     with TradeJournal(settings.journal_dir) as journal:
         running = asyncio.create_task(app.Collector(settings, clock, store, journal).run(stop))
         await asyncio.wait_for(venue.subscribed(SPOT, PERP, COIN), 30)
         blocker = sqlite3.connect(settings.store_path, isolation_level=None)
         for number in range(1, 301):
-            trade = invent(rng, number, clock.now_ns())
+            trade = invent(rng, numbers, clock.now_ns())
+            if number == 150:
+                numbers[SPOT] += 1  # of a trade that comes seconds later
+                late = Sent(0, SPOT, trade.time_ms, numbers[SPOT], 61_000.0, 0.5, 1)
             sent.append(trade)
             for _ in range(1 + (number % 20 == 0)):
                 await venue.send(trade.market, trade.frame)
@@ -235,7 +242,6 @@ async def test_a_live_wire_with_late_doubled_and_broken_frames(tmp_path: Path, v
         blocker.close()
         last = sent[-1].time_ms // 1000
         await wait_for(lambda: (reader.last_second("main") or 0) >= last)
-        late = Sent(0, SPOT, sent[150].time_ms, 9_999, 61_000.0, 0.5, 1)
         sent.append(late)
         await venue.send(SPOT, late.frame)
         await wait_for(lambda: (reader.last_second("main") or 0) >= last + 2)
@@ -269,11 +275,12 @@ async def test_a_killed_collector_goes_on_without_a_gap(tmp_path: Path, venue: V
     reader = EmbeddedBarStore(settings.store_path, readonly=True)
     rng, clock = random.Random(11), SystemClock()
     delivered: list[Sent] = []
+    numbers: Counter[str] = Counter()
 
     async def keep_sending() -> None:
-        for number in itertools.count(1):
+        while True:
             age_ms = rng.randint(1500, 3000) if rng.random() < 0.03 else 0
-            trade = invent(rng, number, clock.now_ns(), age_ms)
+            trade = invent(rng, numbers, clock.now_ns(), age_ms)
             if await venue.send(trade.market, trade.frame):
                 delivered.append(trade)
             await asyncio.sleep(0.002)
