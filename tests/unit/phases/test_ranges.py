@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -46,3 +47,12 @@ def test_an_unknown_or_bad_value_is_refused() -> None:
     with pytest.raises(ParameterError, match="min_score must be in"):
         params_of({"min_score": 11.0}, Params())
     assert params_of({}, replace(Params(), min_score=5.0)).min_score == 5.0
+
+
+def test_the_documentation_lists_every_parameter_as_it_is() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "hyperopt.md").read_text()
+    for name, default in values_of(Params()).items():
+        given = RANGES[name]
+        row = f"| `{name}` | {default:g} | {given.low:g} to {given.high:g}, by {given.step:g} | "
+        assert row in text, name
+        assert text.partition(row)[2].partition("\n")[0].endswith(f"| {given.meaning} |")
