@@ -71,6 +71,8 @@ class Settings:
     """Seconds between two readings of open interest and funding, which records carry; 0: none are taken."""
     shard: str = "1/1"
     """Which part of the markets this collector takes, as k/n: those whose names' hash falls to it."""
+    references: Mapping[str, str] = field(default_factory=lambda: types.MappingProxyType({}))
+    """FreqTrade pair to the market whose prices stand in for its own, e.g. {"BTC/EUR": "KRAKEN:XBT/EUR"}."""
     endpoints: Mapping[str, Endpoint] = field(default_factory=lambda: types.MappingProxyType({}))
     """Exchange name to the base URLs that stand in for its own, e.g. {"BINANCE": {"rest": "http://..."}}."""
     collector: str = "main"
@@ -91,6 +93,8 @@ class Settings:
     """Days that closed partitions of the embedded store are kept; 0: for ever. Imported ones stay."""
     decision_timeout_ms: int = 250
     """How long after a close's deadline the bot waits for its record before it vetoes entries."""
+    max_clock_skew_ms: int = 1000
+    """How far the bot's clock may be off market time, in milliseconds, before it vetoes entries."""
     max_leverage: float = 5.0
     """Upper bound of the leverage by tier."""
     stop_atr: float = 10.0
@@ -184,6 +188,12 @@ class Settings:
             "decision_timeout_ms",
             "in 50..5000",
             self.decision_timeout_ms,
+        )
+        _check(
+            100 <= self.max_clock_skew_ms <= 60_000,
+            "max_clock_skew_ms",
+            "in 100..60000",
+            self.max_clock_skew_ms,
         )
         _check(1 <= self.max_leverage <= 125, "max_leverage", "in 1..125", self.max_leverage)
         _check(0 <= self.stop_atr <= 1000, "stop_atr", "in 0..1000", self.stop_atr)

@@ -38,6 +38,12 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return types.MappingProxyType(msgspec.convert(dict(value), dict[str, Any]))
 
 
+def _texts(value: Any) -> Mapping[str, str]:
+    if isinstance(value, str):
+        value = msgspec.json.decode(value)
+    return types.MappingProxyType(msgspec.convert(dict(value), dict[str, str]))
+
+
 def _scalar(kind: type) -> Callable[[Any], Any]:
     return lambda value: msgspec.convert(value, kind, strict=not isinstance(value, str))
 
@@ -50,5 +56,6 @@ CONVERTERS: Mapping[str, Callable[[Any], Any]] = {
     "Path": lambda value: Path(msgspec.convert(str(value), str)),
     "tuple[str, ...]": _names,
     "Mapping[str, Endpoint]": _endpoints,
+    "Mapping[str, str]": _texts,
     "Mapping[str, Any]": _mapping,
 }

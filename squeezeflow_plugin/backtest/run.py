@@ -158,7 +158,8 @@ def _markets(config: Config, settings: Settings, store: BarStore) -> Mapping[str
         log.warning("max_symbols is %d: %s are left out", settings.max_symbols, left)
     instruments, name = store.instruments(), config["exchange"]["name"]
     return {
-        pair: pair_markets(instruments, name, pair, settings.quotes) for pair in pairs[: settings.max_symbols]
+        pair: pair_markets(instruments, name, pair, settings.quotes, settings.references)
+        for pair in pairs[: settings.max_symbols]
     }
 
 

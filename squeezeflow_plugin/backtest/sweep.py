@@ -129,7 +129,7 @@ def _data_digest(settings: Settings, exchange: str, pairs: Iterable[str], asked:
         start, stop = max(asked.start or first, first), min(asked.stop or last, last)
         instruments = store.instruments()
         for pair in pairs:
-            markets = pair_markets(instruments, exchange, pair, settings.quotes)
+            markets = pair_markets(instruments, exchange, pair, settings.quotes, settings.references)
             for piece in final_rows(store, markets, start, stop):
                 digest.update(piece.values.tobytes())
     finally:

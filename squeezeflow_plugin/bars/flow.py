@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from squeezeflow_plugin.bars.venues import asset_of, venues_of
 from squeezeflow_plugin.errors import UnknownInstrumentError
 from squeezeflow_plugin.market import Bar, Instrument, MarketKind
 
@@ -52,19 +53,18 @@ def reference_market(
 ) -> Instrument:
     """The instrument a bot trades: of that exchange (or one of its venues), base, quote and kind.
 
-    ``exchange`` is FreqTrade's name in any case; ``binance`` finds BINANCE and BINANCE_FUTURES. Where
-    several fit, the linear one is taken, then the first by name. Raises UnknownInstrumentError.
+    ``exchange`` is FreqTrade's name in any case; ``binance`` finds BINANCE and BINANCE_FUTURES, ``okx``
+    OKEX. Where several fit, the linear one is taken, then the first by name. Raises UnknownInstrumentError.
 
     >>> spot = Instrument("BINANCE:btcusdt", "BTCUSDT", MarketKind.SPOT, "BTC", "USDT", "USDT")
     >>> reference_market([spot], "binance", "BTC", "USDT", MarketKind.SPOT).market
     'BINANCE:btcusdt'
     """
-    venue = exchange.upper()
+    venues = venues_of(exchange)
     fitting = [
         item
         for item in instruments
-        if (item.base, item.quote, item.kind) == (base, quote, kind)
-        and (item.exchange == venue or item.exchange.startswith(f"{venue}_"))
+        if (item.base, item.quote, item.kind) == (base, quote, kind) and item.exchange in venues
     ]
     if not fitting:
         raise UnknownInstrumentError(
@@ -86,12 +86,13 @@ def asset_markets(
     AssetMarkets(asset='BTC', spot=('BINANCE:btcusdt',), perp=(), reference='BINANCE:btcusdt')
     """
     dollars = frozenset(quotes)
+    asset = asset_of(reference.base)
     names: dict[MarketKind, set[str]] = {kind: set() for kind in MarketKind}
     for item in (*instruments, reference):
-        if item.base == reference.base and (item.quote in dollars or item.market == reference.market):
+        if asset_of(item.base) == asset and (item.quote in dollars or item.market == reference.market):
             names[item.kind].add(item.market)
     return AssetMarkets(
-        reference.base,
+        asset,
         tuple(sorted(names[MarketKind.SPOT])),
         tuple(sorted(names[MarketKind.PERP])),
         reference.market,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from squeezeflow_plugin.bars.venues import asset_of
 from squeezeflow_plugin.market import Instrument, MarketKind
 
 _FLOW_KINDS = (MarketKind.SPOT, MarketKind.PERP)
@@ -60,7 +61,7 @@ def select_markets(known: Mapping[str, Sequence[Instrument]], wanted: Wanted) ->
     taken: list[Instrument] = []
     notes: list[str] = []
     for exchange, instruments in known.items():
-        of_assets = [i for i in instruments if i.base in wanted.assets]
+        of_assets = [i for i in instruments if asset_of(i.base) in wanted.assets]
         flows = [i for i in of_assets if i.kind in _FLOW_KINDS]
         taken += [i for i in flows if i.quote in wanted.quotes]
         notes += _left_out(
@@ -92,7 +93,7 @@ def crowded_exchanges(known: Mapping[str, Sequence[Instrument]], wanted: Wanted)
         i
         for instruments in known.values()
         for i in instruments
-        if i.base in wanted.assets and i.quote in wanted.quotes and i.kind in _FLOW_KINDS
+        if asset_of(i.base) in wanted.assets and i.quote in wanted.quotes and i.kind in _FLOW_KINDS
     ]
     return frozenset(
         i.exchange for group in _groups(fitting).values() if len(group) > wanted.per_asset for i in group
@@ -113,7 +114,7 @@ def _groups(instruments: Iterable[Instrument]) -> dict[tuple[str, MarketKind], l
     """By asset and kind."""
     groups: dict[tuple[str, MarketKind], list[Instrument]] = {}
     for instrument in instruments:
-        groups.setdefault((instrument.base, instrument.kind), []).append(instrument)
+        groups.setdefault((asset_of(instrument.base), instrument.kind), []).append(instrument)
     return groups
 
 
@@ -127,7 +128,7 @@ def _named(known: Mapping[str, Sequence[Instrument]], wanted: Wanted) -> Selecti
     ]
     unknown = [market for market in sorted(set(wanted.markets)) if market not in by_market]
     notes += [f"{market} left out, its exchange has no such open market" for market in unknown]
-    assets = tuple(dict.fromkeys(i.base for i in taken))
+    assets = tuple(dict.fromkeys(asset_of(i.base) for i in taken))
     return Selection(tuple(taken), tuple(notes), _gaps(assets, taken, known))
 
 
@@ -137,7 +138,7 @@ def _gaps(assets: Iterable[str], taken: Sequence[Instrument], known: Iterable[st
         f" its {kind.value} flow stays 0 and it is never traded"
         for asset in assets
         for kind in _FLOW_KINDS
-        if not any(i.base == asset and i.kind is kind for i in taken)
+        if not any(asset_of(i.base) == asset and i.kind is kind for i in taken)
     )
 
 

@@ -2,17 +2,29 @@
 
 ``sf:6.25|e=1700000137`` is the score, rounded down to hundredths, and the decision second E of the entry
 event. Everything that is judged later - stake, leverage, baseline, exits - follows from it and the records.
-Between the two there may be a note for people, ``sf:6.25|fragile|e=1700000137``; nothing is judged by it.
+Between the two stands a note for people, ``sf:6.25|div|reset|abs|cov99|e=1700000137``: the setup's
+divergence, the reset (``resetB`` for the explosive type), the parts that gave points (``abs`` absorption
+candles, ``brk`` failed breakdowns, ``bias``, ``oi``), the lower of both classes' coverage of the last hour in
+percent, and ``fragile`` where one venue alone makes the entry. Nothing is judged by it.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from squeezeflow_plugin.phases.layout import RESET_EXPLOSION
 
 _TAG = re.compile(r"sf:(\d+\.\d{2})\|(?:(.+)\|)?e=(\d+)")
 _EPS = 1e-9
+NOTED = (
+    *("reset_active", "score_absorption", "score_breakdown", "score_bias", "score_oi"),
+    *("coverage_spot_1h", "coverage_perp_1h"),
+)
+"""The fields of a decision that ``note_of`` looks at."""
+_PARTS = (("abs", "score_absorption"), ("brk", "score_breakdown"), ("bias", "score_bias"), ("oi", "score_oi"))
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,19 @@ def tag_of(score: float, second: int, note: str = "") -> EnterTag:
     6.0
     """
     return EnterTag(math.floor((score + _EPS) * 100 + _EPS) / 100, second, note)
+
+
+def note_of(values: Mapping[str, float]) -> str:
+    """The note of an entry event from the fields of its decision.
+
+    >>> note_of({"reset_active": 1.0, "score_absorption": 1.2, "score_breakdown": 0.0, "score_bias": 0.0,
+    ...          "score_oi": 0.0, "coverage_spot_1h": 1.0, "coverage_perp_1h": 0.9912})
+    'div|reset|abs|cov99'
+    """
+    reset = "resetB" if values["reset_active"] == RESET_EXPLOSION else "reset"
+    parts = [name for name, field_name in _PARTS if values[field_name] > 0.0]
+    covered = math.floor(min(values["coverage_spot_1h"], values["coverage_perp_1h"]) * 100 + _EPS)
+    return "|".join(["div", reset, *parts, f"cov{covered}"])
 
 
 def parse_tag(text: str | None) -> EnterTag | None:

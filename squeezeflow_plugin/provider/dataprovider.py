@@ -2,8 +2,9 @@
 
 FreqTrade builds one DataProvider and gives it to the bot, the RPC layer and the strategy. ``install``
 changes the class of that one object, so all of them see the same candles and analysed frames; the
-subclass answers ``refresh`` and ``ohlcv`` for our pairs and leaves everything else to FreqTrade. It is
-done for ``dry_run`` and ``live`` only: in analysis modes FreqTrade's own provider stays.
+subclass answers ``refresh``, ``ohlcv`` and ``historic_ohlcv`` for the pairs that the store has a market of
+and leaves everything else - tickers, order books, other pairs, mark and funding candles - to FreqTrade. It
+is done for ``dry_run`` and ``live`` only: in analysis modes FreqTrade's own provider stays.
 
 The candle that is forming is delivered as the last row. FreqTrade looks at the last row only, and locks
 a pair after an exit until that row's candle has ended; with a forming row neither costs a minute.
@@ -20,12 +21,13 @@ import freqtrade
 import pandas as pd
 from freqtrade.constants import ListPairsWithTimeframes
 from freqtrade.data.dataprovider import DataProvider
-from freqtrade.enums import RunMode
+from freqtrade.enums import CandleType, RunMode
 from freqtrade.exchange import timeframe_to_seconds
 
 from squeezeflow_plugin.errors import UnsupportedFreqtradeError
 
 CHECKED_VERSIONS = ("2026.9",)
+_TRADED_KINDS = (CandleType.SPOT, CandleType.FUTURES)
 LIVE_MODES = (RunMode.DRY_RUN, RunMode.LIVE)
 
 
@@ -34,7 +36,11 @@ class CandleSource(Protocol):
 
     @property
     def pairs(self) -> Collection[str]:
-        """The pairs that it serves."""
+        """The pairs that are scored."""
+        ...
+
+    def serves(self, pair: str) -> bool:
+        """Whether it has candles of the pair, scored or not."""
         ...
 
     def candles(self, pair: str, seconds: int) -> pd.DataFrame:
@@ -51,9 +57,8 @@ class SqueezeFlowDataProvider(DataProvider):  # type: ignore[misc]  # FreqTrade 
         self, pairlist: ListPairsWithTimeframes, helping_pairs: ListPairsWithTimeframes | None = None
     ) -> None:
         """Fetch candles of foreign pairs only; without any, the exchange is not asked at all."""
-        ours = self._squeezeflow_source.pairs
-        foreign = [key for key in pairlist if key[0] not in ours]
-        helping = [key for key in helping_pairs or () if key[0] not in ours]
+        foreign = [key for key in pairlist if self._ours(key[0], key[2]) is None]
+        helping = [key for key in helping_pairs or () if self._ours(key[0], key[2]) is None]
         if foreign or helping:
             super().refresh(foreign, helping)
 
@@ -62,14 +67,34 @@ class SqueezeFlowDataProvider(DataProvider):  # type: ignore[misc]  # FreqTrade 
     ) -> pd.DataFrame:
         """Candles of the pair's reference market with flow columns; each call builds a frame of its own.
 
-        ``timeframe`` is any of FreqTrade's, ``1s`` included; mark and funding candles come from FreqTrade.
+        ``timeframe`` is any of FreqTrade's, ``1s`` included; mark and funding candles come from FreqTrade, as
+        do those of a pair whose market is not in the store.
         """
-        kind = candle_type or self._config["candle_type_def"]
-        if pair not in self._squeezeflow_source.pairs or kind != self._config["candle_type_def"]:
+        ours = self._ours(pair, candle_type)
+        if ours is None:
             return cast(pd.DataFrame, super().ohlcv(pair, timeframe, copy, candle_type))
         return self._squeezeflow_source.candles(
-            pair, timeframe_to_seconds(timeframe or self._config["timeframe"])
+            ours, timeframe_to_seconds(timeframe or self._config["timeframe"])
         )
+
+    def historic_ohlcv(self, pair: str, timeframe: str, candle_type: str = "") -> pd.DataFrame:
+        """The candles of the hours that are held; FreqTrade's files for a pair that is not ours."""
+        if self._ours(pair, candle_type) is None:
+            return cast(pd.DataFrame, super().historic_ohlcv(pair, timeframe, candle_type))
+        return self.ohlcv(pair, timeframe, candle_type=candle_type)
+
+    def _ours(self, pair: str, candle_type: str) -> str | None:
+        """The pair of the source that answers, None where FreqTrade does.
+
+        A futures bot that asks for the spot candles of ``BTC/USDT:USDT`` gets those of ``BTC/USDT``.
+        """
+        kind = str(candle_type) or str(self._config["candle_type_def"])
+        if kind not in _TRADED_KINDS:
+            return None
+        wanted = pair.partition(":")[0] if kind == CandleType.SPOT else pair
+        if kind == CandleType.FUTURES and ":" not in wanted:
+            return None
+        return wanted if self._squeezeflow_source.serves(wanted) else None
 
     @property
     def available_pairs(self) -> ListPairsWithTimeframes:

@@ -15,10 +15,11 @@ import numpy as np
 
 from squeezeflow_plugin.features.flow import FloatArray, Flow
 from squeezeflow_plugin.phases.engine import Engine
+from squeezeflow_plugin.phases.entries import fed
 from squeezeflow_plugin.phases.exits import WATCHED_NAMES, Baseline, Exit, ExitWatch, watched_rows
 from squeezeflow_plugin.phases.layout import PHASE_NAMES, VETO_NAMES
 from squeezeflow_plugin.phases.params import Params
-from squeezeflow_plugin.phases.tags import EnterTag, tag_of
+from squeezeflow_plugin.phases.tags import EnterTag, note_of, tag_of
 
 BASELINE_NAMES = ("sigma_spot", "sigma_perp", "range_low", "range_high")
 COVERAGE_NAMES = ("coverage_spot_1h", "coverage_perp_1h")
@@ -37,7 +38,7 @@ class Event:
 
     @property
     def tag(self) -> EnterTag:
-        return tag_of(self.values["score"], self.second)
+        return tag_of(self.values["score"], self.second, note_of(self.values))
 
     @property
     def baseline(self) -> Baseline:
@@ -46,7 +47,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Signal:
-    """A decided second at which the event's entry may be taken: it is held and the second is tradable."""
+    """A decided second at which the event's entry may be taken: it is held, the second tradable and fed."""
 
     second: int
     event: Event
@@ -108,6 +109,7 @@ class AssetDecisions:
 
     def _signals(self, flow: Flow, decided: FloatArray, counted: int, events: list[Event]) -> list[Signal]:
         held = decided[:, _PLACES["entry"]] * (decided[:, _PLACES["tradable"]] != 0.0)
+        held *= fed(flow.coverage_spot, flow.coverage_perp, self._params.min_coverage)
         coming = iter(events)
         following = next(coming, None)
         found = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from squeezeflow_plugin.bars.flow import (
     volumes_cents,
 )
 from squeezeflow_plugin.bars.interest import MEMORY_S
-from squeezeflow_plugin.errors import SettingsError, StoreEmptyError
+from squeezeflow_plugin.errors import SettingsError, StoreEmptyError, UnknownInstrumentError
 from squeezeflow_plugin.market import Bar, Instrument, MarketKind
 from squeezeflow_plugin.phases.decision import Decision
 from squeezeflow_plugin.phases.params import Params
@@ -50,7 +51,8 @@ class Desk:
     """One timeline a pair, all at the same second. It is a ``CandleSource`` for the DataProvider."""
 
     def __init__(self, timelines: Mapping[str, AssetTimeline], next_second: int) -> None:
-        self.timelines = timelines
+        self.timelines = dict(timelines)
+        self._beside: dict[str, AssetTimeline] = {}
         self.next_second = next_second
 
     @property
@@ -64,11 +66,33 @@ class Desk:
             decision = timeline.push(closed)
             if decision is not None:
                 yield Scored(pair, decision)
+        for timeline in self._beside.values():
+            timeline.absorb(closed)
         self.next_second = closed.second + 1
 
+    def change(
+        self,
+        gone: Iterable[str],
+        store: BarStore,
+        added: Mapping[str, AssetMarkets],
+        spec: TimelineSpec,
+        watches: Iterable[Watched] = (),
+    ) -> None:
+        """Leave pairs out, take others in from the store up to where the desk stands. Raises StoreError."""
+        for pair in gone:
+            del self.timelines[pair]
+        if added:
+            self.timelines |= open_desk(store, added, spec, self.next_second, watches).timelines
+
+    def hold_beside(self, store: BarStore, pair: str, markets: AssetMarkets, spec: TimelineSpec) -> None:
+        """Have candles of a pair that is not scored, from now on. Raises StoreError."""
+        if pair not in self.timelines and pair not in self._beside:
+            self._beside |= open_desk(store, {pair: markets}, spec, self.next_second).timelines
+
     def candles(self, pair: str, seconds: int) -> pd.DataFrame:
-        """A pair's candles with flow columns, the last one forming."""
-        return self.timelines[pair].candles(seconds)
+        """A pair's candles with flow columns, the last one forming; KeyError for one that is not held."""
+        timeline = self.timelines.get(pair)
+        return (self._beside[pair] if timeline is None else timeline).candles(seconds)
 
 
 def spec_of(settings: Settings) -> TimelineSpec:
@@ -81,12 +105,17 @@ def spec_of(settings: Settings) -> TimelineSpec:
 
 
 def pair_markets(
-    instruments: Collection[Instrument], exchange: str, pair: str, quotes: Iterable[str]
+    instruments: Collection[Instrument],
+    exchange: str,
+    pair: str,
+    quotes: Iterable[str],
+    references: Mapping[str, str] = MappingProxyType({}),
 ) -> AssetMarkets:
     """The markets behind a FreqTrade pair: ``BTC/USDT`` trades spot, ``BTC/USDT:USDT`` the perpetual.
 
-    Raises UnknownInstrumentError where the store does not know the pair's own market, SettingsError for a
-    pair that is no pair.
+    ``references`` names by pair the market whose prices stand in where the pair's own is not wanted. Raises
+    UnknownInstrumentError where the store does not know the pair's market, SettingsError for a pair that is
+    no pair.
 
     >>> spot = Instrument("BINANCE:btcusdt", "BTCUSDT", MarketKind.SPOT, "BTC", "USDT", "USDT")
     >>> pair_markets([spot], "binance", "BTC/USDT", ["USDT"]).reference
@@ -98,8 +127,19 @@ def pair_markets(
         raise SettingsError(
             f"pair {pair!r} is not of the form BASE/QUOTE or BASE/QUOTE:SETTLE; it is not scored"
         )
+    if pair in references:
+        return asset_markets(instruments, _named(instruments, references[pair], pair), quotes)
     kind = MarketKind.PERP if settle else MarketKind.SPOT
     return asset_markets(instruments, reference_market(instruments, exchange, base, quote, kind), quotes)
+
+
+def _named(instruments: Collection[Instrument], market: str, pair: str) -> Instrument:
+    found = next((item for item in instruments if item.market == market), None)
+    if found is None:
+        raise UnknownInstrumentError(
+            f"the reference market {market} of {pair} is not in the store; the pair is not scored"
+        )
+    return found
 
 
 def open_desk(

@@ -99,7 +99,7 @@ def run_explain(settings: Settings, exchange: str, pair: str, second: int) -> Pa
             raise StoreEmptyError(
                 f"second {second} is not in {settings.store_path}, which holds {span[0]} to {stop - 1}"
             )
-        markets = pair_markets(store.instruments(), exchange, pair, settings.quotes)
+        markets = pair_markets(store.instruments(), exchange, pair, settings.quotes, settings.references)
         params = Params.from_mapping(settings.method)
         return explain_pair(store, pair, markets, params, settings.revision_horizon_s, second)
     finally:

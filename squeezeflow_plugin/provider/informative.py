@@ -29,7 +29,7 @@ INDICATOR_CANDLES = PERIOD + 1  # a change or a true range needs the close befor
 CVD_CANDLES = 12
 VWMA_CANDLES = 12
 SHOWN_INFORMATIVE: Mapping[str, tuple[str, ...]] = {
-    "5m": ("atr", "rsi", "vwma", "cvd_spot", "cvd_perp"),
+    "5m": ("atr", "rsi", "vwma", "cvd_spot", "cvd_perp", "oi_change"),
     **dict.fromkeys(("15m", "30m", "1h"), ("imbalance_spot", "imbalance_perp")),
 }
 """The columns shown beside the bot's own candles, by timeframe: those that the warm-up rows suffice for."""

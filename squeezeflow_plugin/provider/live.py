@@ -104,6 +104,11 @@ class LiveFollower:
         """Market time now: the local clock without its skew."""
         return self._clock.now_ns() - self._skew.ns
 
+    @property
+    def skew_ns(self) -> int:
+        """How far the local clock is ahead of market time, negative where behind; 0 below 100 ms."""
+        return self._skew.ns
+
     def due_ns(self, second: int) -> int:
         """The local time at which the second's record is due."""
         return (second + 1) * NS_PER_SECOND + self._watermark_ns + self._skew.ns

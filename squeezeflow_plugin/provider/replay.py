@@ -193,7 +193,10 @@ def open_recorded(settings: Settings, exchange: str, start: int, stop: int) -> I
                 f"{settings.decisions_path} holds no decision of the seconds {start} to {stop}"
             )
         instruments = store.instruments()
-        pairs = {name: pair_markets(instruments, exchange, name, settings.quotes) for name in sorted(names)}
+        pairs = {
+            name: pair_markets(instruments, exchange, name, settings.quotes, settings.references)
+            for name in sorted(names)
+        }
         yield Recorded(log, store, pairs, first, last + 1)
     finally:
         log.close()

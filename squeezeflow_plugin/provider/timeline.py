@@ -20,7 +20,7 @@ from squeezeflow_plugin.features.flow import FlowRow
 from squeezeflow_plugin.phases.decision import Decision, FloatArray
 from squeezeflow_plugin.phases.engine import Engine
 from squeezeflow_plugin.phases.exits import Baseline, Exit, ExitWatch
-from squeezeflow_plugin.phases.layout import COLUMN_NAMES
+from squeezeflow_plugin.phases.layout import COLUMN_NAMES, SCORE
 from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.provider.candles import MAX_CANDLES, candle_frame
 from squeezeflow_plugin.provider.closings import ClosedSecond
@@ -64,6 +64,7 @@ class AssetTimeline:
         self._awaited: dict[int, tuple[int, int]] = {}
         self._watches: dict[int, _Watch] = {}
         self._at_close: dict[int, FloatArray] = {}
+        self._score_high: dict[int, float] = {}
         self._informative: dict[int, tuple[int, pd.DataFrame]] = {}
         self.exits: dict[int, Exit] = {}
         """The first exit of each watched trade that has one, by the key given to ``watch``."""
@@ -74,15 +75,21 @@ class AssetTimeline:
         return self.rows.stop
 
     def absorb(self, closed: ClosedSecond) -> None:
-        """Take a second in without a decision, as history; only events that a watch waits for are scored."""
+        """Take a second in as history: nothing is entered on it, but exits of watched trades are judged.
+
+        A trade that was open while nobody decided leaves at the first second after, as it would have then.
+        """
         self._take(closed)
-        self._engine = None
-        for watch in self._watches.values():
-            watch.forget_revisable()
-        if any(second == closed.second for second, _ in self._awaited.values()):
-            decision = self._score(closed.second)
-            if decision is not None:
-                self._begin_watches(decision)
+        awaited = any(second == closed.second for second, _ in self._awaited.values())
+        if not awaited and all(key in self.exits for key in self._watches):
+            self._engine = None
+            for watch in self._watches.values():
+                watch.forget_revisable()
+            return
+        decision = self._score(closed.second)
+        if decision is not None:
+            self._judge(closed.second, decision)
+            self._begin_watches(decision)
 
     def prime(self) -> None:
         """Score every row held once, after history was absorbed: to be warm, and for the past's candles."""
@@ -94,6 +101,10 @@ class AssetTimeline:
         closes = np.flatnonzero((decided.second + 1) % CANDLE_S == 0).tolist()
         for place in [*closes, len(decided) - 1]:
             self._remember(int(decided.second[place]), numbers_of(decided.at(place)))
+        minutes = decided.second - decided.second % CANDLE_S
+        begins = np.flatnonzero(np.diff(minutes, prepend=-1))
+        highs = np.maximum.reduceat(decided.score, begins).tolist()
+        self._score_high = dict(zip(minutes[begins].tolist(), highs, strict=True))
 
     def push(self, closed: ClosedSecond) -> Decision | None:
         """Take the next second in and decide it; None as long as the reference market has not traded.
@@ -104,11 +115,7 @@ class AssetTimeline:
         decision = self._score(closed.second)
         if decision is None:
             return None
-        row = self.rows.row(closed.second)
-        for key, watch in self._watches.items():
-            name = watch.step(self.rows, row, decision)
-            if name is not None:
-                self.exits.setdefault(key, Exit(closed.second, name))
+        self._judge(closed.second, decision)
         if decision.event:
             self._baselines[closed.second] = Baseline.of(decision)
         self._begin_watches(decision)
@@ -169,6 +176,10 @@ class AssetTimeline:
         found = [self._at_close.get(start, nothing) for start in starts]
         return np.stack(found, axis=1) if found else np.empty((len(COLUMN_NAMES), 0))
 
+    def score_highs(self, starts: Iterable[int]) -> FloatArray:
+        """The largest score decided within each one-minute candle: float64[n], NaN for none."""
+        return np.array([self._score_high.get(start, np.nan) for start in starts], dtype=np.float64)
+
     def _take(self, closed: ClosedSecond) -> None:
         if closed.second != self.rows.stop:
             raise EngineError(
@@ -192,6 +203,14 @@ class AssetTimeline:
             self._engine.feed(self.rows.flow(max(first, second - self._spec.rerun_rows), second))
         return self._engine.step(self.rows.row(second))
 
+    def _judge(self, second: int, decision: Decision) -> None:
+        """Note the exits that hold at this second for the first time."""
+        row = self.rows.row(second)
+        for key, watch in self._watches.items():
+            name = watch.step(self.rows, row, decision)
+            if name is not None:
+                self.exits.setdefault(key, Exit(second, name))
+
     def _begin_watches(self, decision: Decision) -> None:
         for key, (second, direction) in list(self._awaited.items()):
             if second == decision.second:
@@ -204,8 +223,10 @@ class AssetTimeline:
         if start not in self._at_close:
             oldest = start - MAX_CANDLES * CANDLE_S
             self._at_close = {key: kept for key, kept in self._at_close.items() if key >= oldest}
+            self._score_high = {key: kept for key, kept in self._score_high.items() if key >= oldest}
             self._baselines = {key: kept for key, kept in self._baselines.items() if key >= second - 3600}
         self._at_close[start] = numbers
+        self._score_high[start] = max(self._score_high.get(start, 0.0), float(numbers[SCORE]))
 
 
 class _Watch:

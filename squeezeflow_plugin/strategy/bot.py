@@ -9,9 +9,9 @@ constructor brings the data, nothing of FreqTrade's is swapped, and the seconds 
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ from freqtrade.persistence import Order, Trade
 
 from squeezeflow_plugin import __version__
 from squeezeflow_plugin.clock import Clock, SystemClock
-from squeezeflow_plugin.errors import SqueezeFlowError
+from squeezeflow_plugin.errors import SqueezeFlowError, UnknownInstrumentError
 from squeezeflow_plugin.features.flow import Flow
 from squeezeflow_plugin.phases.engine import fingerprint
 from squeezeflow_plugin.phases.layout import COLUMN_NAMES
@@ -32,38 +32,41 @@ from squeezeflow_plugin.phases.ranges import longest
 from squeezeflow_plugin.phases.sizing import leverage_for, stake_for
 from squeezeflow_plugin.phases.tags import EnterTag, parse_tag
 from squeezeflow_plugin.provider import dataprovider
-from squeezeflow_plugin.provider.desk import pair_markets
 from squeezeflow_plugin.provider.fastpath import open_fast_path
 from squeezeflow_plugin.provider.judging import StoredJudge
 from squeezeflow_plugin.settings import Settings, load
 from squeezeflow_plugin.store.decisions import DecisionLog
 from squeezeflow_plugin.store.registry import open_store
-from squeezeflow_plugin.strategy.columns import LOGGED, PLOT_CONFIG, decision_columns, with_columns
+from squeezeflow_plugin.strategy.columns import (
+    LOGGED,
+    decision_columns,
+    flow_columns,
+    with_columns,
+    with_flow,
+)
 from squeezeflow_plugin.strategy.informed import FrameOf, InformedStrategy, informative_columns
 from squeezeflow_plugin.strategy.loader import bring_data, needs_data
 from squeezeflow_plugin.strategy.loss import NOISE_EVENTS
-from squeezeflow_plugin.strategy.offline import Offer, Offline, startup_candles
+from squeezeflow_plugin.strategy.messages import entered, left
+from squeezeflow_plugin.strategy.offline import Offline, startup_candles
+from squeezeflow_plugin.strategy.opening import wait_for_store
+from squeezeflow_plugin.strategy.pairs import LiveCandles, PairChoice
+from squeezeflow_plugin.strategy.plots import PLOT_CONFIG, areas
+from squeezeflow_plugin.strategy.protections import PROTECTIONS
 from squeezeflow_plugin.strategy.quiet import QuietStrategy
+from squeezeflow_plugin.strategy.records import (
+    epoch_second,
+    fill_of,
+    name_event,
+    open_trade,
+    open_trades,
+    was_traded,
+)
 from squeezeflow_plugin.strategy.search import SearchedStrategy
-from squeezeflow_plugin.strategy.session import Fill, OpenTrade, Session, wait_for_store
+from squeezeflow_plugin.strategy.session import Session
+from squeezeflow_plugin.strategy.trades import Decider, Fill, OpenTrade
 
 log = logging.getLogger(__name__)
-
-
-class Decider(Protocol):
-    """Who answers for the decided seconds: the live session, or a backtest's own decisions."""
-
-    def confirm(self, pair: str, tag: EnterTag, direction: int) -> str:
-        """Why the order for this entry must not go out now, empty where it may."""
-        ...
-
-    def exit_name(self, pair: str, trade_id: int) -> str | None:
-        """The exit that is decided for an open trade by now, None where none is."""
-        ...
-
-    def seconds(self, pair: str, start: int, stop: int) -> Flow:
-        """The pair's rows of ``[start, stop)`` that are known by now."""
-        ...
 
 
 class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
@@ -87,10 +90,16 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
     order_time_in_force: ClassVar = {"entry": "GTC", "exit": "GTC"}
     plot_config: ClassVar = PLOT_CONFIG
 
+    @property
+    def protections(self) -> list[dict[str, Any]]:
+        """FreqTrade's, on by default; a subclass may have others, an empty list none."""
+        return [dict(each) for each in PROTECTIONS]
+
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.can_short = config.get("trading_mode", TradingMode.SPOT) == TradingMode.FUTURES
         self._session: Session | None = None
+        self._pairs: PairChoice | None = None
         self._decider: Decider | None = None
         self._offline: Offline | None = None
         self._searching = config.get("runmode") == RunMode.HYPEROPT
@@ -140,18 +149,19 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
         clock = self.make_clock()
         store = open_store(settings)
         wait_for_store(store, settings, clock)
-        instruments = store.instruments()
-        markets = {
-            pair: pair_markets(instruments, self.config["exchange"]["name"], pair, settings.quotes)
-            for pair in self._traded_pairs(settings.max_symbols)
-        }
+        pairs = PairChoice(settings, self.config["exchange"]["name"])
+        trades = open_trades()
+        markets = pairs.choose(store.instruments(), self.dp.current_whitelist(), [t.pair for t in trades])
+        if not markets:
+            asked = ", ".join(self.dp.current_whitelist()) or "an empty whitelist"
+            raise UnknownInstrumentError(f"the store has no market of {asked}; the bot does not start")
         engine = fingerprint(Params.from_mapping(settings.method))
         decisions = DecisionLog(settings.decisions_path, LOGGED, engine)
         fast_path = open_fast_path(settings, LOGGED, engine)
         session = Session(store, decisions, settings, markets, clock, fast_path)
-        session.start(self._open_trades())
-        dataprovider.install(self.dp, session)
-        self._session, self._decider, self._settings = session, session, settings
+        session.start(trades)
+        dataprovider.install(self.dp, LiveCandles(session, pairs))
+        self._session, self._decider, self._settings, self._pairs = session, session, settings, pairs
 
     def ft_bot_cleanup(self) -> None:
         if self._session is not None:
@@ -161,8 +171,13 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
 
     def bot_loop_start(self, current_time: datetime, **_kwargs: Any) -> None:  # noqa: ARG002 - FreqTrade's signature
         """Block until the next second has closed, decide it and every one that is pending."""
-        if self._session is not None:
-            self._session.advance(self._open_trades())
+        if self._session is None or self._pairs is None:
+            return
+        trades = open_trades()
+        held, whitelist = [trade.pair for trade in trades], self.dp.current_whitelist()
+        if self._pairs.is_new(whitelist, held):
+            self._session.score(self._pairs.choose(self._session.instruments(), whitelist, held), trades)
+        self._session.advance(trades)
 
     def populate_indicators(self, dataframe: pd.DataFrame, metadata: dict[str, Any]) -> pd.DataFrame:
         """Scores and phases beside the candles: as last decided within each, the forming one as of now.
@@ -173,20 +188,28 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
         starts = dataframe["date"].dt.as_unit("s").astype("int64").to_numpy()
         candle_s = timeframe_to_seconds(self.timeframe)
         decided = np.full((len(COLUMN_NAMES), len(dataframe)), np.nan)
-        known, armed = starts + candle_s, {}
+        highs, params = np.full(len(dataframe), np.nan), Params()
+        known, added = starts + candle_s, {}
         frame_of: FrameOf | None = None
         if self._offline is not None:
             scored = self._offline.score(pair, starts.tolist(), candle_s)
-            armed = {"armed": 0 if scored is None else scored.armed}
+            added = {"armed": 0 if scored is None else scored.armed}
             if scored is not None:
-                decided, frame_of = scored.at_close, partial(self._offline.informative, pair)
+                decided, highs, params = scored.at_close, scored.score_high, self._offline.params
+                frame_of = partial(self._offline.informative, pair)
+                dataframe = with_flow(dataframe, self._offline.candles(pair, candle_s))
         elif session is not None and pair in session.pairs:
-            timeline = session.desk.timelines[pair]
-            decided, frame_of = timeline.decisions_at_close(starts.tolist()), timeline.informative
+            timeline, params = session.desk.timelines[pair], session.params
+            decided, highs = (
+                timeline.decisions_at_close(starts.tolist()),
+                timeline.score_highs(starts.tolist()),
+            )
+            frame_of = timeline.informative
             known = np.minimum(known, timeline.next_second)
-        return with_columns(
-            dataframe, decision_columns(decided) | informative_columns(frame_of, known) | armed
-        )
+        columns = decision_columns(decided, highs, params) | informative_columns(frame_of, known)
+        if session is not None and len(dataframe):
+            columns["veto"][-1] = session.reason(pair)
+        return with_columns(dataframe, columns | flow_columns(dataframe) | added)
 
     def populate_entry_trend(self, dataframe: pd.DataFrame, metadata: dict[str, Any]) -> pd.DataFrame:
         """The entry that is open now, on the forming candle: the only row FreqTrade looks at."""
@@ -195,7 +218,7 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
         dataframe = dataframe.assign(enter_long=0, enter_short=0)
         pair = metadata["pair"]
         entry = self._session.entry(pair) if self._session is not None else None
-        if entry is None or (entry.direction < 0 and not self.can_short) or _traded(pair, entry.tag):
+        if entry is None or (entry.direction < 0 and not self.can_short) or was_traded(pair, entry.tag):
             return dataframe
         last = dataframe.index[-1]
         dataframe.loc[last, "enter_long" if entry.direction > 0 else "enter_short"] = 1
@@ -212,6 +235,17 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
         if self._decider is None:
             raise KeyError(pair)
         return self._decider.seconds(pair, start, stop)
+
+    def plot_annotations(
+        self,
+        pair: str,  # noqa: ARG002 - FreqTrade's signature, as the following ones
+        start_date: datetime,  # noqa: ARG002
+        end_date: datetime,  # noqa: ARG002
+        dataframe: pd.DataFrame,
+        **_kwargs: Any,
+    ) -> list[dict[str, Any]]:
+        """Setups, resets and holes as areas of the chart."""
+        return areas(dataframe)
 
     def populate_exit_trend(self, dataframe: pd.DataFrame, metadata: dict[str, Any]) -> pd.DataFrame:  # noqa: ARG002 - FreqTrade's signature
         """No exit is a candle's: ``custom_exit`` judges each trade by its own baseline."""
@@ -253,7 +287,7 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
         """The name of the exit that was decided for the trade, None as long as none was."""
         if self._offline is not None:
             tag = parse_tag(trade.enter_tag)
-            return self._offline.exit_name(pair, tag.second, _second(current_time)) if tag else None
+            return self._offline.exit_name(pair, tag.second, epoch_second(current_time)) if tag else None
         return None if self._decider is None else self._decider.exit_name(pair, trade.id)
 
     def is_quiet(self, trade: Trade, current_time: datetime) -> bool:
@@ -301,18 +335,21 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
         """Log the order and its fill beside the decisions; in analysis the trade learns its event here."""
         is_entry = order.ft_order_side == trade.entry_side
         if self._offline is not None and is_entry:
-            _name_event(trade, self._offline.offer(pair, _second(current_time)))
+            name_event(trade, self._offline.offer(pair, epoch_second(current_time)))
         if self._session is None or not order.filled:
             return
-        fill = Fill(
-            is_entry,
-            _ns(order.order_date_utc),
-            _ns(order.order_filled_utc or current_time),
-            float(order.safe_price),
-            float(trade.stake_amount),
-        )
+        fill = fill_of(trade, order, current_time)
         tag = trade.enter_tag if is_entry else trade.exit_reason
-        self._session.filled(_open_trade(trade, pair), tag or "", fill)
+        known = open_trade(trade, pair)
+        self._session.filled(known, tag or "", fill)
+        self.dp.send_msg(self._told(known, tag or "", fill, trade.leverage), always_send=True)
+
+    def _told(self, trade: OpenTrade, tag: str, fill: Fill, leverage: float) -> str:
+        """One line for Telegram and webhooks: why the trade was entered, or left."""
+        if not fill.is_entry:
+            return left(trade, tag, fill)
+        event = None if self._session is None else self._session.event(trade.pair)
+        return entered(trade, event, fill, leverage)
 
     def _epoch(self, dataframe: pd.DataFrame, pair: str) -> pd.DataFrame:
         """The frame with what an epoch of hyperopt decides, and the entry events that it finds on noise."""
@@ -331,8 +368,8 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
 
     def _is_offered(self, pair: str, current_time: datetime, side: str) -> bool:
         assert self._offline is not None  # noqa: S101 - the caller asked
-        offer = self._offline.offer(pair, _second(current_time))
-        if offer is None or offer.direction != (-1 if side == "short" else 1) or _traded(pair, offer.tag):
+        offer = self._offline.offer(pair, epoch_second(current_time))
+        if offer is None or offer.direction != (-1 if side == "short" else 1) or was_traded(pair, offer.tag):
             return False
         reason = self._offline.refusal(pair, offer)
         reason = reason or self.filter_reason(pair, str(offer.tag), offer.direction)
@@ -344,7 +381,7 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
         """What is entered: FreqTrade's tag says it, or in analysis the second."""
         if self._offline is None:
             return parse_tag(entry_tag)
-        offer = self._offline.offer(pair, _second(current_time))
+        offer = self._offline.offer(pair, epoch_second(current_time))
         return None if offer is None else offer.tag
 
     def _refusal(self, pair: str, entry_tag: str | None, side: str) -> str:
@@ -352,50 +389,10 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
         if self._decider is None:
             return "no second is decided in this run mode"
         if tag is None:
-            return "it is no entry of this strategy's"
-        if _traded(pair, tag):
+            # FreqTrade asks for an entry by hand only where its configuration allows them.
+            by_hand = bool(self.config.get("force_entry_enable"))
+            return "" if by_hand else "it is no entry of this strategy's"
+        if was_traded(pair, tag):
             return "the event was traded before"
         direction = -1 if side == "short" else 1
         return self._decider.confirm(pair, tag, direction) or self.filter_reason(pair, entry_tag, direction)
-
-    def _traded_pairs(self, limit: int) -> list[str]:
-        """The first ``limit`` pairs of the whitelist, and those of open trades: their exits are judged."""
-        whitelist = self.dp.current_whitelist()
-        if whitelist[limit:]:
-            log.warning("max_symbols is %d: %s are not scored", limit, ", ".join(whitelist[limit:]))
-        held = sorted({trade.pair for trade in self._open_trades()})
-        return [*whitelist[:limit], *(pair for pair in held if pair not in whitelist[:limit])]
-
-    @staticmethod
-    def _open_trades() -> tuple[OpenTrade, ...]:
-        return tuple(_open_trade(trade, trade.pair) for trade in Trade.get_open_trades())
-
-
-def _open_trade(trade: Trade, pair: str) -> OpenTrade:
-    return OpenTrade(pair, trade.id, -1 if trade.is_short else 1, parse_tag(trade.enter_tag))
-
-
-def _traded(pair: str, tag: EnterTag) -> bool:
-    """Whether FreqTrade's database has a trade, open or closed, on this entry event."""
-    known = (parse_tag(trade.enter_tag) for trade in Trade.get_trades_proxy(pair=pair))
-    return any(other is not None and other.second == tag.second for other in known)
-
-
-def _name_event(trade: Trade, offer: Offer | None) -> None:
-    """Give an analysed trade the tag of its event, which was not known when FreqTrade wrote its own.
-
-    Callbacks are handed a copy of the trade, so the one that FreqTrade goes on with is looked up.
-    """
-    for each in Trade.get_trades_proxy(pair=trade.pair, is_open=True):
-        if each.id == trade.id and offer is not None:
-            each.enter_tag = str(offer.tag)
-            for order in each.select_filled_orders(each.entry_side):
-                order.ft_order_tag = each.enter_tag
-
-
-def _second(moment: datetime) -> int:
-    return int(moment.timestamp())
-
-
-def _ns(moment: datetime) -> int:
-    return round(moment.astimezone(UTC).timestamp() * 1_000_000) * 1000

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from squeezeflow_plugin.phases.decision import FloatArray, veto_names
 from squeezeflow_plugin.phases.layout import COLUMN_NAMES, PHASE_NAMES
+from squeezeflow_plugin.phases.params import Params
+from squeezeflow_plugin.provider.candles import FLOW_COLUMNS
 from squeezeflow_plugin.provider.digest import INPUTS
 
 SHOWN = (
@@ -27,7 +31,10 @@ SHOWN = (
 LOGGED = (*SHOWN, INPUTS)
 """What is logged of each second: the fields shown, and the digest of the row they came from."""
 
-LABEL = "phase"
+LABEL, STEP = "phase", "phase_step"
+SCORE_HIGH, SCORE_LEAST = "score_high", "score_least"
+DIVERGENCE_HIGH, DIVERGENCE_LOW = "divergence_high", "divergence_low"
+FLOW_SPOT, FLOW_PERP = "flow_spot", "flow_perp"
 VETO = "veto"
 _PLACES = [COLUMN_NAMES.index(name) for name in SHOWN]
 
@@ -48,6 +55,42 @@ def phase_labels(frame: pd.DataFrame) -> list[str]:
     return [_label(*row) for row in zip(*(frame[name].tolist() for name in names), strict=True)]
 
 
+def phase_steps(columns: Mapping[str, FloatArray]) -> FloatArray:
+    """The furthest phase of each row as a number, signed by its direction: float64[n], NaN for no decision.
+
+    >>> one = {"ready": 1.0, "entry": 0.0, "reset_active": 2.0, "setup": -1.0, "regime": 0.0}
+    >>> phase_steps({name: np.array([value]) for name, value in one.items()}).tolist()
+    [-3.0]
+    """
+    steps = columns["regime"]
+    for step, direction in (
+        (2.0, columns["setup"]),
+        (3.0, columns["setup"] * (columns["reset_active"] != 0)),
+        (4.0, columns["entry"]),
+    ):
+        steps = np.where(direction != 0, step * direction, steps)
+    return np.where(np.isnan(columns["ready"]), math.nan, steps)
+
+
+def with_flow(frame: pd.DataFrame, candles: pd.DataFrame) -> pd.DataFrame:
+    """A candle frame without flow, with that of ``candles`` of the same length beside it; NaN for none."""
+    beside = candles.set_index("date").reindex(frame["date"])
+    return frame.assign(**{name: beside[name].to_numpy() for name in FLOW_COLUMNS})
+
+
+def flow_columns(frame: pd.DataFrame) -> dict[str, Any]:
+    """Taker buying minus selling of each candle in quote currency, from the sums beside the candles.
+
+    A frame of the exchange's own candles has no such sums, and gets none.
+    """
+    if "spot_buy" not in frame:
+        return {}
+    return {
+        FLOW_SPOT: frame["spot_buy"] - frame["spot_sell"],
+        FLOW_PERP: frame["perp_buy"] - frame["perp_sell"],
+    }
+
+
 def _label(ready: float, entry: float, reset: float, setup: float, regime: float) -> str:
     if ready != ready:  # noqa: PLR0124 - NaN: no decision was made
         return ""
@@ -59,12 +102,23 @@ def _label(ready: float, entry: float, reset: float, setup: float, regime: float
     return {1.0: "short_squeeze", -1.0: "long_squeeze"}.get(regime, "quiet")
 
 
-def decision_columns(values: FloatArray) -> dict[str, Any]:
-    """Columns for a candle frame from float64[len(COLUMN_NAMES), n]: shown fields, ``phase``, ``veto``.
+def decision_columns(values: FloatArray, highs: FloatArray, params: Params) -> dict[str, Any]:
+    """Columns for a candle frame from float64[len(COLUMN_NAMES), n], each candle's last decision.
 
-    NaN (and empty text) where no decision was made in the candle.
+    The shown fields, ``phase`` in a word and as ``phase_step`` (0 quiet, 1 regime, 2 setup, 3 reset, 4
+    entry; negative for shorts), ``veto``, and the thresholds as constant columns, because FreqUI draws
+    columns only. ``highs`` float64[n], the largest score within each candle, is a column of its own: what a
+    candle ended with is never mixed with what it had. NaN (and empty text) where no decision was made.
     """
     columns: dict[str, Any] = dict(zip(SHOWN, shown(values), strict=True))
+    known = np.where(np.isnan(columns["ready"]), math.nan, 1.0)
+    columns[SCORE_HIGH] = highs
+    columns[SCORE_LEAST] = known * params.min_score
+    columns[DIVERGENCE_HIGH], columns[DIVERGENCE_LOW] = (
+        known * params.div_threshold,
+        -known * params.div_threshold,
+    )
+    columns[STEP] = phase_steps(columns)
     codes = pd.Series(columns["veto_code"]).fillna(0).to_numpy()
     columns[LABEL] = phase_labels(pd.DataFrame(columns))
     columns[VETO] = veto_names(codes)
@@ -78,22 +132,3 @@ def with_columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFram
     """
     kept = frame.drop(columns=[name for name in columns if name in frame.columns])
     return pd.concat([kept, pd.DataFrame(dict(columns), index=frame.index)], axis=1)
-
-
-PLOT_CONFIG: dict[str, Any] = {
-    "main_plot": {"vwma_5m": {"color": "#c28f2c"}},
-    "subplots": {
-        "score": {
-            "score": {"color": "#2a6fdb"},
-            "score_reset": {"color": "#8a8a8a"},
-            "score_absorption": {"color": "#c28f2c"},
-            "score_breakdown": {"color": "#b0413e"},
-            "score_bias": {"color": "#3c8d5a"},
-        },
-        "context": {"context": {"color": "#2a6fdb"}, "setup": {"color": "#b0413e", "type": "bar"}},
-        "flow 15m": {"z_spot_15m": {"color": "#3c8d5a"}, "z_perp_15m": {"color": "#b0413e"}},
-        "retrace": {"retrace": {"color": "#8a8a8a"}},
-        "CVD 5m": {"cvd_spot_5m": {"color": "#3c8d5a"}, "cvd_perp_5m": {"color": "#b0413e"}},
-        "RSI 5m": {"rsi_5m": {"color": "#2a6fdb"}},
-    },
-}

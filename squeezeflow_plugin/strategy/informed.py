@@ -97,11 +97,17 @@ class InformedStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships no t
         after_fill: bool,
         **_kwargs: Any,
     ) -> float | None:
-        """Set once, when the entry is filled: never looser than the stop that is there, never moved later."""
+        """Set when an entry is filled: never looser than the stop that is there, never moved later.
+
+        A trade opened by hand has no decision second; its stop follows from the second before it was opened.
+        """
         if not after_fill or self._settings is None:
             return None
-        found = self._indicators(pair, trade.enter_tag)
-        if found is None:
+        tag = parse_tag(trade.enter_tag)
+        second = int(trade.open_date_utc.timestamp()) - 1 if tag is None else tag.second
+        try:
+            found = self._indicators(pair, second)
+        except KeyError:  # a pair that is not scored: FreqTrade's own stop stays
             return None
         price = emergency_price(trade.open_rate, found.atr, self._settings.stop_atr, short=trade.is_short)
         if price is None:
@@ -116,13 +122,12 @@ class InformedStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships no t
         """Why the optional filter refuses the entry, empty where it does not."""
         if self._settings is None or not self._settings.rsi_limit:
             return ""
-        found = self._indicators(pair, enter_tag)
-        return "" if found is None else filtered(found, direction, self._settings.rsi_limit)
-
-    def _indicators(self, pair: str, enter_tag: str | None) -> Indicators | None:
-        """The indicators as of the decision second E of a tag of ours."""
         tag = parse_tag(enter_tag)
         if tag is None:
-            return None
-        stop = tag.second + 1
+            return ""
+        return filtered(self._indicators(pair, tag.second), direction, self._settings.rsi_limit)
+
+    def _indicators(self, pair: str, second: int) -> Indicators:
+        """The indicators as known at the end of ``second``."""
+        stop = second + 1
         return indicators_at(self.seconds(pair, stop - MEMORY_S, stop))

@@ -131,7 +131,7 @@ def _markets(
     missing = []
     for pair in expand_pairlist(asked, _known_pairs(instruments, kind), keep_invalid=True):
         try:
-            found[pair] = pair_markets(instruments, exchange, pair, settings.quotes)
+            found[pair] = pair_markets(instruments, exchange, pair, settings.quotes, settings.references)
         except UnknownInstrumentError as error:
             missing.append(pair)
             log.warning("%s", error)

@@ -31,10 +31,11 @@ from squeezeflow_plugin.features.flow import Flow
 from squeezeflow_plugin.phases.decision import FloatArray
 from squeezeflow_plugin.phases.engine import Engine
 from squeezeflow_plugin.phases.exits import Exit
-from squeezeflow_plugin.phases.layout import COLUMN_NAMES
+from squeezeflow_plugin.phases.layout import COLUMN_NAMES, SCORE
 from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.phases.recorded import RecordedEngine
 from squeezeflow_plugin.phases.tags import EnterTag
+from squeezeflow_plugin.provider.candles import candle_frame
 from squeezeflow_plugin.provider.decisions import DECIDED_NAMES, AssetDecisions
 from squeezeflow_plugin.provider.informative import informative_frame
 from squeezeflow_plugin.provider.judging import StoredJudge
@@ -70,13 +71,15 @@ class Scored:
     """A frame's seconds ``[first, stop)`` decided.
 
     ``at_close`` float64[len(COLUMN_NAMES), n] is the decision of each candle's last second, NaN where there
-    is none; ``armed`` int8[n] the side on which the next candle's seconds are looked at, 0 for none;
-    ``offers`` by the second in which they may be filled; ``exits`` by the second of the entry event.
+    is none; ``score_high`` float64[n] the largest score of each candle; ``armed`` int8[n] the side on which
+    the next candle's seconds are looked at, 0 for none; ``offers`` by the second in which they may be
+    filled; ``exits`` by the second of the entry event.
     """
 
     first: int
     stop: int
     at_close: FloatArray
+    score_high: FloatArray
     armed: npt.NDArray[np.int8]
     offers: Mapping[int, Offer]
     exits: Mapping[int, Exit]
@@ -164,6 +167,14 @@ class Offline:
         values = self._data.rows(pair)[:, first - manifest.start : stop - manifest.start]
         return informative_frame(values, first, seconds, limit=len(seen.armed) + 1)
 
+    def candles(self, pair: str, seconds: int) -> pd.DataFrame:
+        """Candles with flow columns of the seconds that the pair's newest frame covers."""
+        seen, manifest = self._scored[pair], self._data.manifest
+        first = max(seen.first, manifest.start, manifest.pairs[pair].first_priced)
+        stop = max(min(seen.stop, manifest.stop), first)
+        values = self._data.rows(pair)[:, first - manifest.start : stop - manifest.start]
+        return candle_frame(values, first, seconds, limit=len(seen.armed) + 1)
+
     def offer(self, pair: str, second: int) -> Offer | None:
         """The entry that may be filled at the open of ``second``, None where there is none."""
         scored = self._scored.get(pair)
@@ -193,13 +204,14 @@ class _Frame:
         self._decisions = AssetDecisions(params, self.first)
         self._offers: dict[int, Offer] = {}
         self._at_close = np.full((len(COLUMN_NAMES), len(starts)), np.nan)
+        self._score_high = np.full(len(starts), np.nan)
         self._armed = np.zeros(len(starts), dtype=np.int8)
         self._setup = (self.first - self._ttl_s, 0)
 
     @property
     def nothing(self) -> Scored:
         """The frame's span, nothing decided yet."""
-        return Scored(self.first, self.stop, self._at_close, self._armed, {}, {})
+        return Scored(self.first, self.stop, self._at_close, self._score_high, self._armed, {}, {})
 
     def candles(self, seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The places of the candles that hold the seconds."""
@@ -209,6 +221,8 @@ class _Frame:
         """Keep what the candles' last seconds say; float64[n, len(COLUMN_NAMES)] from ``first`` on."""
         inside = self._closing(first, len(decided))
         self._at_close[:, inside] = decided[self._closes[inside] - first].T
+        seconds = np.arange(first, first + len(decided), dtype=np.int64)
+        np.fmax.at(self._score_high, self.candles(seconds), decided[:, SCORE])
 
     def take(self, flow: Flow, decided: FloatArray) -> None:
         """Take in seconds and what was decided of them, float64[n, len(DECIDED_NAMES)]."""
@@ -231,7 +245,8 @@ class _Frame:
             for place, offer in zip(arming.tolist(), offers.values(), strict=True):
                 if place >= 0 and self._armed[place] == offer.direction:
                     armed[place] = offer.direction
-        return Scored(self.first, self.stop, self._at_close, armed, offers, self._decisions.exits)
+        exits = self._decisions.exits
+        return Scored(self.first, self.stop, self._at_close, self._score_high, armed, offers, exits)
 
     def _closing(self, first: int, size: int) -> npt.NDArray[np.int64]:
         """The places of the candles that close within the seconds ``[first, first + size)``."""

@@ -3,7 +3,8 @@
 FreqTrade swallows an exception of ``bot_loop_start`` and goes on. So every answer here rests on what was
 decided and logged: ``advance`` declares the session unfit at its start and fit at its end, and while it
 is unfit, or its newest second is old, nothing may be entered. An ``advance`` that was broken off leaves
-timelines that cannot be trusted; the next one reads them anew from the store and counts the error.
+timelines that cannot be trusted; the next one reads them anew from the store and counts the error. None waits
+long for a store that does not answer: FreqTrade's own stop must be looked at in the same loop.
 
 Why ``advance`` waits for one more second after a short call: FreqTrade's worker sleeps what is left of the
 throttle second, and a sleep that reaches over the end of a candle is prolonged to one second behind it. A
@@ -15,27 +16,20 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 import pandas as pd
 
 from squeezeflow_plugin.bars.flow import AssetMarkets
 from squeezeflow_plugin.clock import Clock
-from squeezeflow_plugin.errors import (
-    EngineError,
-    StoreEmptyError,
-    StoreMissingError,
-    StoreUnavailableError,
-)
+from squeezeflow_plugin.errors import EngineError, SqueezeFlowError
 from squeezeflow_plugin.features.flow import Flow
-from squeezeflow_plugin.market import NS_PER_SECOND
+from squeezeflow_plugin.market import NS_PER_SECOND, Instrument
 from squeezeflow_plugin.phases.decision import Decision
 from squeezeflow_plugin.phases.exits import Exit
 from squeezeflow_plugin.phases.params import Params
-from squeezeflow_plugin.phases.tags import EnterTag, tag_of
-from squeezeflow_plugin.provider.closings import ClosedSecond, complete_until
+from squeezeflow_plugin.phases.tags import NOTED, EnterTag, note_of, tag_of
+from squeezeflow_plugin.provider.closings import ClosedSecond
 from squeezeflow_plugin.provider.desk import Scored, Watched, open_desk, spec_of
 from squeezeflow_plugin.provider.digest import input_digest
 from squeezeflow_plugin.provider.fastpath import FastPath
@@ -43,9 +37,12 @@ from squeezeflow_plugin.provider.live import NS_PER_MS, LiveFollower
 from squeezeflow_plugin.provider.timeline import numbers_of
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.contract import BarStore
-from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision, TradeEvent
+from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision
 from squeezeflow_plugin.strategy.columns import shown
 from squeezeflow_plugin.strategy.gate import FragilityGate
+from squeezeflow_plugin.strategy.opening import STORE_WAIT_S, wait_for_store
+from squeezeflow_plugin.strategy.trades import Entry, Fill, FillLog, OpenTrade
+from squeezeflow_plugin.strategy.vetoes import VetoLog, pair_veto
 
 log = logging.getLogger(__name__)
 
@@ -55,62 +52,9 @@ ENTRY_AGE_NS = NS_PER_SECOND
 """How much older than a timely decision the newest one may be for an entry: the bot's own time to order."""
 CATCH_UP_S = 300
 """More seconds than these at once are not decided one by one; the timelines are read anew instead."""
-STORE_WAIT_S = 60
+REREAD_WAIT_S = 0.2
+"""How long a broken session waits for the store before the next loop tries again."""
 FILE_POLL_MS, SERVER_POLL_MS = 15, 50  # between two looks at the store: a file costs 0.05 ms, a server 2 ms
-
-
-@dataclass(frozen=True)
-class OpenTrade:
-    """An open trade of FreqTrade's; ``tag`` None where it was not entered by this strategy."""
-
-    pair: str
-    trade_id: int
-    direction: int
-    tag: EnterTag | None
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An entry that is open now: its tag, +1 or -1, and the second whose decision holds it open."""
-
-    tag: EnterTag
-    direction: int
-    second: int
-
-
-@dataclass(frozen=True)
-class Fill:
-    """What FreqTrade says of a filled order: nanoseconds, price in quote and stake in stake currency."""
-
-    is_entry: bool
-    ordered_ns: int
-    filled_ns: int
-    price: float
-    stake: float
-
-
-def wait_for_store(store: BarStore, settings: Settings, clock: Clock, limit_s: float = STORE_WAIT_S) -> int:
-    """Block until the store knows instruments and has a complete second; returns the first one that is not.
-
-    Raises StoreEmptyError when that takes longer than ``limit_s``; a server that is not there yet, or is not
-    set up, is waited for as well.
-    """
-    deadline = clock.now_ns() + round(limit_s * NS_PER_SECOND)
-    where = f"InfluxDB {settings.influx_url}" if settings.store == "influx" else str(settings.store_path)
-    while True:
-        reason = f"holds no closed second of {', '.join(settings.collectors)}"
-        try:
-            stop = complete_until(store, settings.collectors)
-            if stop is not None and store.instruments():
-                return stop
-        except (StoreUnavailableError, StoreMissingError) as error:
-            reason = f"cannot be used ({error})"
-        now = clock.now_ns()
-        if now >= deadline:
-            raise StoreEmptyError(
-                f"{where} {reason} after {limit_s:g} s; start the collector first, the bot does not start"
-            )
-        clock.sleep_until(min(now + NS_PER_SECOND // 4, deadline))
 
 
 class Session:
@@ -133,28 +77,32 @@ class Session:
         self._store = store
         self._log = decisions
         self._settings = settings
-        self._markets = markets
+        self._markets = dict(markets)
         self._clock = clock
         self._fast_path = fast_path
         self._announced = None if fast_path is None else fast_path.listen(settings.collectors, clock)
-        self._params = Params.from_mapping(settings.method)
-        self._gate = FragilityGate(store, markets, settings)
+        self.params = Params.from_mapping(settings.method)
+        self._gate = FragilityGate(store, self._markets, settings)
+        self._instruments: Collection[Instrument] = ()
         self._finished = True
         self._veto = "no second decided yet"
+        self._veto_kind = "start"
+        self._vetoes: dict[str, str] = {}
+        self._veto_log = VetoLog()
         self._newest: dict[str, Decision] = {}
         self._events: dict[str, Decision] = {}
         self._confirmed: dict[tuple[str, int], int] = {}
         self._unwatched: set[int] = set()
-        self._fills: deque[TradeEvent] = deque()
+        self._fills = FillLog(decisions)
         self._trades: tuple[OpenTrade, ...] = ()
         self._thread = threading.get_ident()
 
-    def start(self, trades: Iterable[OpenTrade] = ()) -> None:
+    def start(self, trades: Iterable[OpenTrade] = (), wait_s: float = STORE_WAIT_S) -> None:
         """Read the timelines from the store and stand behind its last complete second.
 
-        Raises StoreEmptyError where the store has none.
+        Raises StoreEmptyError where the store has none within ``wait_s``.
         """
-        stop = wait_for_store(self._store, self._settings, self._clock)
+        stop = wait_for_store(self._store, self._settings, self._clock, wait_s)
         began_ns = self._clock.now_ns()
         self.desk = open_desk(
             self._store, self._markets, spec_of(self._settings), stop, self._watchable(trades)
@@ -179,21 +127,57 @@ class Session:
         """The pairs that are scored."""
         return self._markets.keys()
 
+    def instruments(self) -> Collection[Instrument]:
+        """What the store knows, as read last where it does not answer."""
+        try:
+            self._instruments = tuple(self._store.instruments())
+        except SqueezeFlowError as error:
+            log.warning("the store's instruments are those of before: %s", error)
+        return self._instruments
+
+    def score(self, markets: Mapping[str, AssetMarkets], trades: Iterable[OpenTrade]) -> None:
+        """Score these pairs from the next second on; new ones are read up to it, the others are forgotten.
+
+        Where the store does not answer, the next ``advance`` reads all of them anew.
+        """
+        added = {pair: found for pair, found in markets.items() if self._markets.get(pair) != found}
+        gone = [pair for pair in self._markets if pair not in markets]
+        for pair in gone:
+            del self._markets[pair]
+            for kept in (self._newest, self._events, self._vetoes):
+                kept.pop(pair, None)
+        self._markets |= added
+        try:
+            self.desk.change(gone, self._store, added, spec_of(self._settings), self._watchable(trades))
+        except SqueezeFlowError as error:
+            self._finished = False
+            self._stand_still(f"new pairs could not be read: {error}", type(error).__name__)
+
+    def hold_beside(self, pair: str, markets: AssetMarkets) -> None:
+        """Have candles of a pair that is not scored. Raises StoreError."""
+        self.desk.hold_beside(self._store, pair, markets, spec_of(self._settings))
+
     def candles(self, pair: str, seconds: int) -> pd.DataFrame:
-        """A pair's candles with flow columns, the last one forming: the DataProvider asks here."""
+        """A pair's candles with flow columns, the last one forming."""
         return self.desk.candles(pair, seconds)
 
     def advance(self, trades: Iterable[OpenTrade]) -> None:
-        """Wait for the next closed second, decide it and every one that is pending, log the decisions."""
-        trades = tuple(trades)
-        if not self._finished:
+        """Wait for the next closed second, decide it and every one that is pending, log the decisions.
+
+        What goes wrong with store or engine is named once and counted; nothing may be entered until a later
+        call has read the timelines anew and decided a second.
+        """
+        try:
+            self._advance(tuple(trades))
+        except SqueezeFlowError as error:
             self.errors += 1
-            log.error(
-                "the last second was not finished (%d so far); the timelines are read anew", self.errors
-            )
-            self.start(trades)
+            self._stand_still(f"the last second was not finished: {error}", type(error).__name__)
+
+    def _advance(self, trades: tuple[OpenTrade, ...]) -> None:
+        if not self._finished:
+            self.start(trades, REREAD_WAIT_S)
         self._finished = False
-        self._flush()
+        self._fills.flush()
         began_ns = self._clock.now_ns()
         self._follow_trades(trades)
         decided = self._next()
@@ -210,12 +194,25 @@ class Session:
         entry = self._held_entry(pair)
         return None if entry is None or self.veto(entry.second) else entry
 
+    def event(self, pair: str) -> Decision | None:
+        """The pair's newest entry event since this start."""
+        return self._events.get(pair)
+
+    def reason(self, pair: str) -> str:
+        """Why the pair may not be entered now, empty where an entry would be taken."""
+        newest = self._newest.get(pair)
+        standing = self.veto(newest.second) if newest else self._veto
+        return standing or self._vetoes.get(pair, "no decision")
+
     def veto(self, second: int) -> str:
-        """Why nothing may be entered on a decision of ``second``, empty where it may."""
-        if not self._finished:
-            return "the last second was not finished"
+        """Why nothing may be entered on a decision of ``second``, whatever the pair; empty where it may."""
         if self._veto:
             return self._veto
+        if not self._finished:
+            return "the last second was not finished"
+        skew_ms = self.follower.skew_ns / NS_PER_MS
+        if abs(skew_ms) > self._settings.max_clock_skew_ms:
+            return f"the clock is {skew_ms:+.0f} ms off market time"
         limit_ns = (
             self._settings.watermark_ms + self._settings.decision_timeout_ms
         ) * NS_PER_MS + ENTRY_AGE_NS
@@ -228,7 +225,7 @@ class Session:
         if entry is None or (entry.tag, entry.direction) != (tag, direction):
             newest = self._newest.get(pair)
             reason = self.veto(newest.second) if newest else "no decision"
-            return reason or "no such entry is open"
+            return reason or self._vetoes.get(pair, "") or "no such entry is open"
         self._confirmed[pair, tag.second] = entry.second
         return ""
 
@@ -254,28 +251,13 @@ class Session:
             second = self._confirmed.get((trade.pair, event_second), second)
         elif exit_ is not None and exit_.name == tag:
             second = exit_.second
-        side = "entry" if fill.is_entry else "exit"
-        for what, at_ns in (("order", fill.ordered_ns), ("fill", fill.filled_ns)):
-            self._fills.append(
-                TradeEvent(
-                    f"{side}_{what}",
-                    trade.pair,
-                    trade.trade_id,
-                    event_second,
-                    trade.direction,
-                    tag,
-                    second,
-                    at_ns,
-                    fill.price,
-                    fill.stake,
-                )
-            )
+        self._fills.put(trade, tag, fill, second)
         if threading.get_ident() == self._thread:
-            self._flush()
+            self._fills.flush()
 
     def close(self) -> None:
         """Log what is left and close the files."""
-        self._flush()
+        self._fills.flush()
         if self._fast_path is not None:
             self._fast_path.close()
         self._log.close()
@@ -283,29 +265,25 @@ class Session:
 
     def _held_entry(self, pair: str) -> Entry | None:
         decision, event = self._newest.get(pair), self._events.get(pair)
-        if decision is None or event is None or not decision.entry or not decision.tradable:
+        if decision is None or event is None or not decision.entry or self._vetoes.get(pair):
             return None
-        if event.event != decision.entry or decision.second - event.second >= self._params.hold_rows:
+        if event.event != decision.entry or decision.second - event.second >= self.params.hold_rows:
             return None
         if self._gate.refuses(pair, event.second):
             return None
-        note = self._gate.note(pair, event.second)
+        found = {name: getattr(event, name) for name in NOTED}
+        note = "|".join(filter(None, (note_of(found), self._gate.note(pair, event.second))))
         return Entry(tag_of(event.score, event.second, note), decision.entry, decision.second)
 
     def _exit(self, pair: str, trade_id: int) -> Exit | None:
         timeline = self.desk.timelines.get(pair)
         return None if timeline is None else timeline.exits.get(trade_id)
 
-    def _flush(self) -> None:
-        events = [self._fills.popleft() for _ in range(len(self._fills))]
-        if events:
-            self._log.append((), events)
-
     def _next(self) -> bool:
         """Wait once and decide what came; False where nothing came in time."""
         arrival = self.follower.wait()
         if not arrival.seconds:
-            self._stand_still(f"second {self.follower.next_second} was not closed in time")
+            self._stand_still(f"second {self.follower.next_second} was not closed in time", "overdue")
             return False
         if len(arrival.seconds) > CATCH_UP_S:
             log.warning(
@@ -313,7 +291,7 @@ class Session:
                 len(arrival.seconds),
                 arrival.seconds[0].second,
             )
-            self.start(self._trades)
+            self.start(self._trades, REREAD_WAIT_S)
             return False
         decided = [item for closed in arrival.seconds for item in self._decide(closed)]
         self._log.append(row for _, row in decided)
@@ -321,12 +299,15 @@ class Session:
             self._fast_path.tell([row for _, row in decided])
         for scored, _ in decided:
             self._newest[scored.pair] = scored.decision
+            row = self.desk.timelines[scored.pair].rows.row(scored.decision.second)
+            self._vetoes[scored.pair] = pair_veto(scored.decision, row, self.params.min_coverage)
             if scored.decision.event:
                 self._events[scored.pair] = scored.decision
                 self._gate.judge(scored.pair, self.desk.timelines[scored.pair].rows, scored.decision)
         if self._veto:
             log.info("second %d was decided, entries are allowed again", arrival.seconds[-1].second)
-            self._veto = ""
+            self._veto = self._veto_kind = ""
+        self._veto_log.note(arrival.seconds[-1].second, self._vetoes)
         return True
 
     def _decide(self, closed: ClosedSecond) -> Iterator[tuple[Scored, LoggedDecision]]:
@@ -347,10 +328,11 @@ class Session:
                 ),
             )
 
-    def _stand_still(self, reason: str) -> None:
-        if not self._veto:
+    def _stand_still(self, reason: str, kind: str) -> None:
+        """Nothing may be entered; the log says so once for each kind of reason."""
+        if kind != self._veto_kind:
             log.warning("%s: no entries until seconds are decided again", reason)
-        self._veto = reason
+        self._veto, self._veto_kind = reason, kind
 
     def _order_follows(self, trades: tuple[OpenTrade, ...]) -> bool:
         held = {trade.pair for trade in trades}
@@ -368,7 +350,7 @@ class Session:
                 self.desk.timelines[watched.pair].watch(watched.key, watched.event_second, watched.direction)
             except EngineError as error:
                 log.warning("%s", error)
-                self.start(trades)
+                self.start(trades, REREAD_WAIT_S)
                 return
 
     def _watchable(self, trades: Iterable[OpenTrade]) -> list[Watched]:

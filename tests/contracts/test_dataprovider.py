@@ -20,7 +20,7 @@ from squeezeflow_plugin.provider.dataprovider import (
     install,
 )
 
-OURS, FOREIGN = "BTC/USDT", "DOGE/USDT"
+OURS, FOREIGN, BESIDE = "BTC/USDT", "DOGE/USDT", "BTC/USDT:USDT"
 
 # Everything that FreqTrade 2026.9 calls on it outside its own file, with the parameters it uses.
 TOUCHED = {
@@ -61,7 +61,7 @@ TOUCHED = {
     ),
     "send_msg": ("message", "always_send"),
 }
-OVERRIDDEN = {"refresh", "ohlcv", "available_pairs"}
+OVERRIDDEN = {"refresh", "ohlcv", "historic_ohlcv", "available_pairs", "_ours"}
 
 
 class RecordingExchange:
@@ -75,6 +75,14 @@ class RecordingExchange:
         self.asked.append(pairs)
         self._klines.update({key: pd.DataFrame({"close": [7.0]}) for key in pairs})
 
+    def fetch_ticker(self, pair: str) -> dict[str, float]:
+        assert pair == OURS
+        return {"last": 7.0}
+
+    def fetch_l2_order_book(self, pair: str, limit: int) -> dict[str, list[list[float]]]:
+        assert (pair, limit) == (OURS, 1)
+        return {"bids": [[7.0, 1.0]]}
+
     def klines(self, key: Any, copy: bool = True) -> pd.DataFrame:
         found = self._klines.get(key, pd.DataFrame())
         return found.copy() if copy else found
@@ -85,8 +93,11 @@ class OneCandle:
 
     pairs: Collection[str] = (OURS,)
 
+    def serves(self, pair: str) -> bool:
+        return pair in (*self.pairs, BESIDE)
+
     def candles(self, pair: str, seconds: int) -> pd.DataFrame:
-        assert pair in self.pairs
+        assert self.serves(pair)
         return pd.DataFrame({"date": [datetime(2026, 1, 1, tzinfo=UTC)], "close": [float(seconds)]})
 
 
@@ -153,6 +164,28 @@ def test_every_timeframe_comes_from_the_seconds(
     assert provider.ohlcv(OURS, timeframe)["close"].tolist() == [float(seconds)]
     assert provider.get_pair_dataframe(OURS, timeframe)["close"].tolist() == [float(seconds)]
     assert provider.get_pair_dataframe(OURS, timeframe, "spot")["close"].tolist() == [float(seconds)]
+
+
+def test_both_candle_types_of_an_asset_come_from_the_seconds(
+    provider: SqueezeFlowDataProvider, exchange: RecordingExchange
+) -> None:
+    assert provider.get_pair_dataframe(BESIDE, "15m", "futures")["close"].tolist() == [900.0]
+    assert provider.get_pair_dataframe(BESIDE, "15m", "spot")["close"].tolist() == [900.0], (
+        "those of BTC/USDT"
+    )
+    provider.refresh([key(OURS)], [(BESIDE, "15m", CandleType.FUTURES), (BESIDE, "1h", CandleType.MARK)])
+    assert exchange.asked == [[(BESIDE, "1h", CandleType.MARK)]]
+
+
+def test_history_is_what_is_held(provider: SqueezeFlowDataProvider) -> None:
+    assert provider.historic_ohlcv(OURS, "5m")["close"].tolist() == [300.0]
+
+
+def test_tickers_and_order_books_are_the_exchanges(
+    provider: SqueezeFlowDataProvider, exchange: RecordingExchange
+) -> None:
+    assert provider.ticker(OURS) == {"last": 7.0}
+    assert provider.orderbook(OURS, 1) == {"bids": [[7.0, 1.0]]}
 
 
 def test_mark_candles_stay_freqtrades(provider: SqueezeFlowDataProvider) -> None:

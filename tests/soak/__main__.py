@@ -25,6 +25,7 @@ _NEEDS = {
     "influx": ("influxd",),
     "mixed": ("redis-server", "influxd"),
     "influx-outage": ("influxd",),
+    "restarts": ("redis-server",),
 }
 
 
@@ -76,11 +77,11 @@ def _outcomes(name: str, seed: int, options: argparse.Namespace) -> Iterator[Jud
         yield play(name, seed)
 
 
-def play(name: str, seed: int) -> Outcome:
+def play(name: str, seed: int) -> Judged:
     """One schedule in a folder of its own, which stays where it failed."""
     folder = Path(tempfile.mkdtemp(prefix=f"soak-{name}-{seed}-"))
     try:
-        outcome = SCHEDULES[name](folder, seed)
+        outcome: Judged = SCHEDULES[name](folder, seed)
     except (AssertionError, SqueezeFlowError) as error:
         outcome = Outcome(name, seed, failure=f"{error or type(error).__name__}; see {folder}")
     if outcome.is_ok:

@@ -17,6 +17,7 @@ from tests.soak import faults
 from tests.soak.follower import Follower
 from tests.soak.outage import run_outage
 from tests.soak.outcome import Outcome
+from tests.soak.restarts import Restarts, run_restarts
 from tests.soak.stage import Stage, now_s
 
 Fault = Callable[[Stage, random.Random], None]
@@ -97,8 +98,9 @@ SHORT = Faults(
     influx=True,
 )
 """One of each, for the tests."""
-Schedule = Callable[[Path, int], Outcome]
+Schedule = Callable[[Path, int], Outcome | Restarts]
 SCHEDULES: Mapping[str, Schedule] = {
     **{name: partial(each, name) for name, each in FAULTS.items()},
     "influx-outage": partial(run_outage, seconds=600),
+    "restarts": partial(run_restarts, "restarts"),
 }

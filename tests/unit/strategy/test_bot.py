@@ -72,20 +72,6 @@ def test_a_loop_without_a_session_does_nothing() -> None:
     assert bot.version() == "0.1.0"
 
 
-def test_the_first_max_symbols_pairs_are_scored_and_what_is_held(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    bot = strategy()
-    bot.dp = SimpleNamespace(current_whitelist=lambda: ["SOL/USDT", "BTC/USDT", "ETH/USDT"])
-    held = (SimpleNamespace(pair="ETH/USDT"), SimpleNamespace(pair="BTC/USDT"))
-    monkeypatch.setattr(bot, "_open_trades", lambda: held)
-    assert bot._traded_pairs(1) == ["SOL/USDT", "BTC/USDT", "ETH/USDT"]
-    monkeypatch.setattr(bot, "_open_trades", tuple)
-    caplog.clear()
-    assert bot._traded_pairs(2) == ["SOL/USDT", "BTC/USDT"]
-    assert "max_symbols is 2: ETH/USDT are not scored" in caplog.text
-
-
 @pytest.fixture
 def our_logger() -> Iterator[logging.Logger]:
     logger = logging.getLogger("squeezeflow_plugin")

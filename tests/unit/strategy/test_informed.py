@@ -33,7 +33,8 @@ class Given(InformedStrategy):
         return dataframe
 
     def seconds(self, pair: str, start: int, stop: int) -> Flow:
-        assert pair == PAIR
+        if pair != PAIR:
+            raise KeyError(pair)
         first = int(self.flow.time[0])
         return self.flow.part(max(start - first, 0), stop - first)
 
@@ -49,8 +50,9 @@ def trade(
     """The fields of FreqTrade's trade that a stop looks at."""
     text = str(tag_of(5.0, EVENT)) if tag is None else tag
     return SimpleNamespace(
-        is_short=short, stop_loss=stop_loss, leverage=leverage, open_rate=61_000.0, enter_tag=text
-    )
+        is_short=short, stop_loss=stop_loss, leverage=leverage, open_rate=61_000.0, enter_tag=text,
+        open_date_utc=dt.datetime.fromtimestamp(EVENT + 1, dt.UTC),
+    )  # fmt: skip  # one line a group of fields
 
 
 def stop_of(strategy: InformedStrategy, about: Any, rate: float = 61_000.0, *, filled: bool = True) -> Any:
@@ -77,12 +79,17 @@ def test_it_is_never_looser_than_the_stop_that_is_there(flow: Flow) -> None:
     assert 61_000.0 * (1 + above) == pytest.approx(61_500.0)
 
 
-def test_it_is_set_at_fills_of_our_own_entries_only(flow: Flow) -> None:
+def test_it_is_set_at_fills_only_also_of_a_trade_opened_by_hand(flow: Flow) -> None:
     strategy = Given(flow, Settings())
     assert stop_of(strategy, trade(), filled=False) is None
-    assert stop_of(strategy, trade(tag="force_entry")) is None
+    assert stop_of(strategy, trade(tag="force_entry")) == stop_of(strategy, trade())
     assert stop_of(Given(flow, Settings(stop_atr=0.0)), trade()) is None
     assert stop_of(Given(flow.part(3_000, 8_000), Settings()), trade()) is None  # too few candles for an ATR
+
+
+def test_a_pair_that_is_not_scored_keeps_freqtrades_stop(flow: Flow) -> None:
+    strategy = Given(flow, Settings())
+    assert strategy.custom_stoploss("DOGE/USDT", trade(), NOW, 61_000.0, 0.0, True) is None
 
 
 def test_the_filter_is_off_until_it_is_set_and_mirrors(flow: Flow) -> None:

@@ -1,0 +1,56 @@
+"""Why nothing may be entered just now, beside what the method says of a second.
+
+The method judges the feeds over windows of five minutes and more, so a feed that has just been lost would be
+noticed after some seconds only. An entry therefore also needs that its own second was covered. What is no
+property of the data - no second in time, a store that cannot be read, a clock that is off - holds for every
+pair alike.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+
+from squeezeflow_plugin.features.flow import FlowRow
+from squeezeflow_plugin.phases.decision import Decision
+from squeezeflow_plugin.phases.entries import lost_feed
+
+log = logging.getLogger(__name__)
+REPEAT_S = 60
+"""A reason that came and went is named again in the log after so many seconds at the earliest."""
+
+
+def pair_veto(decision: Decision, row: FlowRow, min_coverage: float) -> str:
+    """The first reason why this second may not be entered on, empty where there is none."""
+    return decision.veto or lost_feed(row.coverage_spot, row.coverage_perp, min_coverage)
+
+
+class VetoLog:
+    """Names each pair's reason in the log when it begins and when it is over, not each second."""
+
+    def __init__(self) -> None:
+        self._standing: dict[str, str] = {}
+        self._named: dict[tuple[str, str], int] = {}
+
+    def note(self, second: int, vetoes: Mapping[str, str]) -> None:
+        """The reasons of every pair at ``second``, empty where it may be entered."""
+        begun: dict[str, list[str]] = {}
+        ended = []
+        for pair, reason in vetoes.items():
+            if reason == self._standing.get(pair, ""):
+                continue
+            self._standing[pair] = reason
+            if reason and second - self._named.get((pair, reason), -REPEAT_S) >= REPEAT_S:
+                self._named[pair, reason] = second
+                begun.setdefault(reason, []).append(pair)
+            elif not reason:
+                ended.append(pair)
+        for reason, pairs in begun.items():
+            log.warning("%s: no entries from second %d on: %s", ", ".join(pairs), second, reason)
+        if ended:
+            log.info("%s: entries are allowed again from second %d on", ", ".join(ended), second)
+
+    def forget(self, pairs: Iterable[str]) -> None:
+        """Pairs that are not scored any more."""
+        for pair in pairs:
+            self._standing.pop(pair, None)

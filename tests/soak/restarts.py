@@ -1,0 +1,116 @@
+"""kill -9 of bot, collector and Redis in mid-trade, and whether the exits come as without.
+
+What should have happened is told by an offline replay of the run's own records: which second each open
+trade's exit holds at first. An exit whose second fell into a downtime must come in the first second after.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from squeezeflow_plugin.phases.layout import EXIT_NAMES
+from squeezeflow_plugin.provider.replay import Difference, run_parity
+from squeezeflow_plugin.simulator.profiles import LISTED_ASSETS
+from squeezeflow_plugin.store.decisions import DecisionLog, TradeEvent
+from tests.soak.stage import now_s, pause, wait_for
+from tests.soak.trading import TradingStage, wait_for_trade
+
+ASSETS = LISTED_ASSETS[:14]
+KINDS = ("bot", "collector", "redis")
+PROMPT_S = 1.0
+"""An exit order follows the decision that it could follow first within this time."""
+
+
+@dataclass(frozen=True)
+class Restarts:
+    """What a run came to. ``exits`` compared with the replay; ``late_s`` the longest wait from the first
+    decision that knew of an exit to its order; ``downtime_exits`` those whose second nobody decided live.
+    """
+
+    schedule: str
+    seed: int
+    kills: Mapping[str, int] = field(default_factory=dict)
+    trades: int = 0
+    duplicate_entries: int = 0
+    exits: int = 0
+    downtime_exits: int = 0
+    late_s: float = 0.0
+    decisions: int = 0
+    differences: Sequence[Difference] = ()
+    elapsed_s: float = 0.0
+    failure: str = ""
+
+    @property
+    def is_ok(self) -> bool:
+        held = self.exits > 0 and not self.differences and not self.duplicate_entries
+        return not self.failure and held and self.late_s <= PROMPT_S
+
+    @property
+    def replay(self) -> str:
+        """The command that plays the same schedule again."""
+        return f"python -m tests.soak --seed {self.seed} --schedule {self.schedule}"
+
+    def line(self) -> str:
+        """One JSON line."""
+        body = asdict(self) | {"kills": dict(self.kills), "ok": self.is_ok}
+        body |= {"differences": [str(each) for each in self.differences[:5]]}
+        body |= {"late_s": round(self.late_s, 3), "elapsed_s": round(self.elapsed_s, 1)}
+        return msgspec.json.encode(body).decode()
+
+
+def run_restarts(
+    name: str, folder: Path, seed: int, *, rounds: int = 10, assets: tuple[str, ...] = ASSETS
+) -> Restarts:
+    """Kill each part ``rounds`` times while a trade is open. AssertionError says what did not happen."""
+    began, rng = now_s(), random.Random(seed)
+    with TradingStage(folder, seed, assets) as stage:
+        start = stage.decided() + 1
+        stage.release()
+        order = [kind for _ in range(rounds) for kind in rng.sample(KINDS, len(KINDS))]
+        for kind in order:
+            wait_for_trade(stage, 3.0, 3600.0, 1800.0)
+            pause(rng.uniform(0, 20.0))
+            stage.kill(kind)
+            pause(rng.choice((0.0, rng.uniform(0, 8.0))))
+            stage.start(kind)
+            stage.recover()
+        wait_for("the open trades are left", lambda: not stage.open_since(), 900.0)
+        stop = stage.decided() - 2
+        stage.stop()
+        return _judged(stage, name, seed, start, stop, now_s() - began)
+
+
+def _judged(stage: TradingStage, name: str, seed: int, start: int, stop: int, elapsed_s: float) -> Restarts:
+    parity = run_parity(stage.settings, "binance", start, stop)
+    log = DecisionLog(stage.settings.decisions_path, readonly=True)
+    exits = [event for event in log.events() if event.kind == "exit_order" and event.tag in EXIT_NAMES]
+    waits = [_wait(log, event) for event in exits]
+    log.close()
+    entered = Counter((pair, second) for pair, second, _ in stage.trades())
+    return Restarts(
+        schedule=name,
+        seed=seed,
+        kills=dict(stage.kills),
+        trades=sum(entered.values()),
+        duplicate_entries=sum(count - 1 for count in entered.values()),
+        exits=parity.exits,
+        downtime_exits=sum(not live for _, live in waits),
+        late_s=max((late_s for late_s, _ in waits), default=0.0),
+        decisions=parity.seconds,
+        differences=parity.differences,
+        elapsed_s=elapsed_s,
+    )
+
+
+def _wait(log: DecisionLog, event: TradeEvent) -> tuple[float, bool]:
+    """Seconds from the first decision at or after the exit's second to the order; whether that second's own
+    was it.
+    """
+    first = next(iter(log.read(event.second, event.second + 600, [event.pair])))
+    return (event.at_ns - first.decided_ns) / 1e9, first.second == event.second
