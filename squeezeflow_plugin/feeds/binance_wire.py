@@ -32,6 +32,7 @@ from squeezeflow_plugin.feeds.reading import (
     json_object,
     number,
 )
+from squeezeflow_plugin.feeds.session import Amount
 from squeezeflow_plugin.market import Instrument, Side, Trade
 
 NS_PER_MS = 1_000_000
@@ -40,6 +41,8 @@ MAX_STREAMS = 1024
 STREAMS_A_FRAME = 100
 CONTROL_INTERVAL_S = 0.25
 """Binance spot closes a connection that sends more than five messages a second, pings and pongs included."""
+LIFETIME_S = 24 * 3600.0
+"""Every connection is cut after 24 hours."""
 MAX_MARKETS = 20_000
 """How many symbols a session remembers; several times what Binance lists."""
 
@@ -125,15 +128,28 @@ EVENT_TYPES: dict[str, type[Event]] = {
 }
 
 
+class SoundTrade(msgspec.Struct, frozen=True, gc=False, rename={**_SHORT, "trade_id": "t", "execution": "X"}):
+    """``@trade`` of the usual kind, its decimal texts read as numbers while they are decoded."""
+
+    event: Literal["trade"]
+    symbol: Symbol
+    trade_id: Id
+    price: Amount
+    quantity: Amount
+    time_ms: Milliseconds
+    buyer_is_maker: bool
+    execution: str = "MARKET"
+
+
 class EnvelopedTrade(msgspec.Struct, frozen=True, gc=False):
     """A trade as ``/stream`` wraps it."""
 
-    data: TradeEvent
+    data: SoundTrade
 
 
 # Trades are all but everything, so their type is decoded at once and the others take the slow way.
-_bare: Callable[[str | bytes], TradeEvent] = msgspec.json.Decoder(TradeEvent).decode
-_enveloped: Callable[[str | bytes], EnvelopedTrade] = msgspec.json.Decoder(EnvelopedTrade).decode
+_bare = msgspec.json.Decoder(SoundTrade, strict=False).decode
+_enveloped = msgspec.json.Decoder(EnvelopedTrade, strict=False).decode
 
 
 class Market(NamedTuple):
@@ -144,6 +160,9 @@ class Market(NamedTuple):
     contract_size: float
 
 
+_UNKNOWN = Market("", 0.0)
+
+
 class BinanceSession:
     """Reads the frames of one connection."""
 
@@ -152,7 +171,6 @@ class BinanceSession:
         self._guess = guess
         self._subscribe = plan.subscribe if plan else ()
         self._markets: dict[str, Market] = {}
-        self._linear: dict[str, str] = {}
         self._is_enveloped = False  # as the last frame was, so most likely the next
         for instrument in plan.instruments if plan else ():
             self._know(
@@ -163,36 +181,37 @@ class BinanceSession:
     def parse(self, frame: str | bytes, received_ns: int) -> Parsed:
         """What the frame says; FeedProtocolError where it cannot be read.
 
-        The ordinary trade of a linear market is dealt with here, everything else by ``_event``.
+        The ordinary trade of a known market is dealt with here, everything else by ``_unusual``.
         """
         try:
             event = _enveloped(frame).data if self._is_enveloped else _bare(frame)
-            price = number(event.price)
-            size = number(event.quantity)
         except UNREADABLE:
             return self._unusual(frame, received_ns)
-        market = self._linear.get(event.symbol)
-        quote = price * size
+        market, contract_size = self._markets.get(event.symbol, _UNKNOWN)
+        price, size = event.price, event.quantity
+        if contract_size:
+            quote = size * contract_size
+            size = quote / price
+        else:
+            quote = price * size
         exchange_ns = event.time_ms * NS_PER_MS
         if (
-            market is not None
+            market
             and event.execution == "MARKET"
-            and price > 0.0 < size
             and 0.0 < quote < INFINITY
             and exchange_ns - received_ns < MAX_AHEAD_NS
+            and size > 0.0
         ):
             side = SELL if event.buyer_is_maker else BUY
             trade_id = str(event.trade_id)
             return Parsed(
                 (Trade(market, exchange_ns, trade_id, price, size, quote, side, 1, False, received_ns),)
             )
-        return self._event(event, received_ns)
+        return self._unusual(frame, received_ns)
 
     def _know(self, symbol: str, market: Market) -> Market:
         if len(self._markets) < MAX_MARKETS:
             self._markets[symbol] = market
-            if not market.contract_size:
-                self._linear[symbol] = market.name
         return market
 
     def _market(self, symbol: str) -> Market:
@@ -364,6 +383,7 @@ def connections(
             markets=tuple(i.market for i in chosen) if covers else (),
             subscribe=tuple(_subscriptions(chosen, kinds, covers)),
             control_interval_s=CONTROL_INTERVAL_S,
+            lifetime_s=LIFETIME_S,
         )
 
 

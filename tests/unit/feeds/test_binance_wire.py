@@ -94,4 +94,4 @@ def test_symbols_without_end_are_read_but_not_remembered(monkeypatch: pytest.Mon
         parsed = session.parse(frame, 0)
         assert isinstance(parsed, Parsed)
         assert parsed.trades[0].market == f"BINANCE:a{number}"
-    assert len(session._markets) == len(session._linear) == 3
+    assert len(session._markets) == 3
