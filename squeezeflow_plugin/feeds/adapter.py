@@ -40,7 +40,8 @@ class StreamPlan(msgspec.Struct, frozen=True):
     ``markets`` are those whose *trades* ride on the connection, so that its state is their coverage; it
     is empty where only liquidations do, because hours without one are normal. ``subscribe`` frames go out
     ``control_interval_s`` apart. ``ping`` is a text the exchange wants every ``ping_interval_s`` seconds
-    (websocket pings are answered and sent regardless); empty where it wants none.
+    (websocket pings are answered and sent regardless); empty where it wants none. ``lifetime_s`` is after how
+    long the exchange cuts any connection, 0 where it is not known to: a second one is opened before.
     """
 
     exchange: str
@@ -51,6 +52,7 @@ class StreamPlan(msgspec.Struct, frozen=True):
     control_interval_s: float = 0.0
     ping: str = ""
     ping_interval_s: float = 20.0
+    lifetime_s: float = 0.0
     headers: tuple[tuple[str, str], ...] = ()
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import WSMsgType, web
 
@@ -41,6 +42,8 @@ class Sink:
     def __init__(self) -> None:
         self.ids: list[str] = []
         self.passed_over: list[str] = []
+        self.unread_ns: list[int] = []
+        self.in_doubt: set[str] = set()
         self.events: list[tuple[str, tuple[str, ...], int, str]] = []
         self.refused: list[tuple[str, str, str | bytes]] = []
         self.received_ns: list[int] = []
@@ -53,6 +56,10 @@ class Sink:
 
     def left_out(self, items: tuple[LeftOut, ...]) -> None:
         self.passed_over.extend(each.trade_id for each in items)
+
+    def unread(self, markets: tuple[str, ...], at_ns: int) -> None:
+        self.unread_ns.append(at_ns)
+        self.in_doubt.update(markets)
 
     def live(self, markets: tuple[str, ...], at_ns: int) -> None:
         self.events.append(("live", markets, at_ns, ""))
@@ -489,3 +496,73 @@ async def test_cancelling_leaves_no_task_behind() -> None:
         if left := asyncio.all_tasks() - before:  # the server's side of the connection
             _, left = await asyncio.wait(left, timeout=WITHIN_S)
         assert not left
+
+
+async def test_a_second_socket_stands_before_the_first_goes() -> None:
+    """Renewed three times, without a moment in which nobody listened."""
+    listening: list[int] = []
+    least = 10
+
+    async def script(websocket: web.WebSocketResponse, number: int) -> None:
+        nonlocal least
+        await exchange.play(websocket, ACK, trade(number))
+        listening.append(number)
+        await exchange.hear_all(websocket)
+        listening.remove(number)
+        least = min(least, len(listening))
+
+    async with serving(script) as exchange:
+        adapter = BinanceSpot(ws_url=exchange.url)
+        (plan,) = adapter.plan((BTC,))
+        assert plan.lifetime_s == 86_400
+        async with connected(msgspec.structs.replace(plan, lifetime_s=0.3), adapter) as (connection, sink):
+            await sink.until(lambda: len(sink.ids) >= 4)
+            assert [event[0] for event in sink.events] == ["live"] * len(sink.events)
+            assert connection.stats.state == ""
+            assert least >= 1
+
+
+async def test_a_successor_that_fails_leaves_the_first_in_its_place() -> None:
+    async def script(websocket: web.WebSocketResponse, number: int) -> None:
+        if number:
+            await exchange.hear(websocket)
+            await websocket.close(code=1013)
+            renewed.set()
+            return
+        await exchange.play(websocket, ACK, trade(1))
+        await renewed.wait()
+        await websocket.send_str(trade(2))
+        await exchange.hear_all(websocket)
+
+    renewed = asyncio.Event()
+    async with serving(script) as exchange, running(exchange.url) as (connection, sink):
+        await sink.until(lambda: sink.ids == ["1"])
+        connection.renew("because of a test")
+        await sink.until(lambda: sink.ids == ["1", "2"])
+        assert sink.count("down") == 0
+        assert exchange.connections == 2
+
+
+async def test_a_link_that_ends_while_its_successor_comes_is_down_until_that_is_live() -> None:
+    async def script(websocket: web.WebSocketResponse, number: int) -> None:
+        if number:
+            await exchange.hear(websocket)
+            dying.set()
+            await dead.wait()
+            await websocket.send_str(ACK)
+            await websocket.send_str(trade(2))
+            await exchange.hear_all(websocket)
+            return
+        await exchange.play(websocket, ACK, trade(1))
+        await dying.wait()
+        await websocket.close(code=1001)
+
+    dying, dead = asyncio.Event(), asyncio.Event()
+    async with serving(script) as exchange, running(exchange.url) as (connection, sink):
+        await sink.until(lambda: sink.ids == ["1"])
+        connection.renew("because of a test")
+        await sink.until(lambda: sink.count("down") == 1)
+        dead.set()
+        await sink.until(lambda: sink.ids == ["1", "2"])
+        assert [event[0] for event in sink.events] == ["live", "down", "live"]
+        assert exchange.connections == 2
