@@ -121,6 +121,12 @@ class Closer:
         # Of a second whose deadline had not passed trades may be missing.
         self.watch.down(markets, self._second(at_ns - self._watermark_ns))
 
+    def on_unread(self, markets: Iterable[str], at_ns: int) -> None:
+        """What came at that time cannot be read. Where ids are a sequence, they will tell what it was."""
+        blind = [market for market in markets if not self.watch.is_sequence(market)]
+        self.watch.down(blind, self._second(at_ns - self._watermark_ns))
+        self.watch.live(blind, self._second(at_ns), at_ns)
+
     def on_left_out(self, market: str, trade_id: str) -> None:
         """A trade that is not counted by design came."""
         self.watch.leave_out(market, trade_id)
@@ -143,7 +149,7 @@ class Closer:
         pending = self.watch.of(gap.market).pending
         if gap.before_id or pending is None or pending.live_ns < 0:
             return False
-        first = (pending.live_second + 1) * NS_PER_SECOND
+        first = (pending.live_second + 1) * NS_PER_SECOND if pending.doubts else pending.after_ns + 1
         last = self.offsets.market_ns(now_ns) - UNHEARD_NS
         return any(first <= trade.exchange_ns <= last for trade in trades)
 
@@ -154,7 +160,7 @@ class Closer:
         """
         self.watch.of(gap.market).answered(gap, complete, now_ns)
         if complete and not gap.before_id:
-            self.ledger.seen(gap.market, now_ns)
+            self.ledger.quiet(gap.market, now_ns)
 
     def due_local_ns(self) -> int:
         """Local time at which the next second's deadline is reached.

@@ -71,6 +71,10 @@ class ContinuityWatch:
         for gaps in self._known(markets):
             gaps.down(second)
 
+    def is_sequence(self, market: str) -> bool:
+        """Whether the market's ids tell which of its trades are missing."""
+        return market in self._markets and self._markets[market].continuity.sequence
+
     def silent(self, markets: Iterable[str], second: int, now_ns: int) -> None:
         """These are connected and quiet for too long."""
         for gaps in self._known(markets):

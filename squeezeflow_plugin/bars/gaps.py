@@ -25,6 +25,8 @@ ASK_NS = NS_PER_SECOND
 """So long a jump may be a trade that is merely late; then it is asked for."""
 DOUBT_NS = 2 * NS_PER_SECOND
 """So long it may be repaired before its seconds are doubted."""
+LATE_NS = 3 * NS_PER_SECOND
+"""So far out of order trades may come."""
 ASK_AFTER_LIVE_NS = 5 * NS_PER_SECOND
 """So long a market that is back may show by a trade of its own what was missed."""
 TRY_AGAIN_NS = (5 * NS_PER_SECOND, 30 * NS_PER_SECOND)
@@ -68,7 +70,7 @@ class _Hole:
 @dataclass(slots=True)
 class _Pending:
     """Nothing is known from second ``start`` on, after the trade named; ``live_ns`` since when the market
-    is back (-1: it is not), in second ``live_second``."""
+    is back (-1: it is not), in second ``live_second``; ``doubts`` whether its seconds are doubted."""
 
     start: int
     after_id: str
@@ -77,6 +79,7 @@ class _Pending:
     live_second: int = -1
     next_ns: int = 0
     tries: int = 0
+    doubts: bool = True
 
 
 def touched(after_ns: int, before_ns: int) -> Span:
@@ -93,7 +96,7 @@ class MarketGaps:
     """One market. ``accepts`` says whether a trade can still be merged into its bar."""
 
     __slots__ = (
-        "_accepts", "_cleared", "_holes", "_left_out", "_lost", "_spans", "_told", "base", "continuity",
+        "_accepts", "_cleared", "_holes", "_left_out", "_lost", "_second", "_spans", "_told", "base", "continuity",
         "last", "last_id", "last_ns", "market", "pending",
     )  # fmt: skip
 
@@ -108,12 +111,18 @@ class MarketGaps:
         """The second of the first trade known: what came before it nobody knows."""
         self.pending: _Pending | None = None
         self._accepts = accepts
+        self._second = -1  # the last one that was settled
         self._told: list[Span] = []  # the doubted seconds as the ledger knows them
         self._cleared: list[Span] = []  # seconds it must learn are complete, unless they are doubted
         self._holes: list[_Hole] = []
         self._left_out: list[int] = []
         self._spans: list[Span] = []  # of gaps given up
         self._lost: list[Lost] = []
+
+    @property
+    def _late_ns(self) -> int:
+        """How long before the last trade a gap begins: where ids tell nothing, one may have been late."""
+        return 0 if self.continuity.sequence else LATE_NS
 
     @property
     def is_troubled(self) -> bool:
@@ -128,8 +137,8 @@ class MarketGaps:
             if trade.trade_id.isdecimal():
                 newest = int(trade.trade_id)
                 self._take_ids(newest - trade.count + 1, newest, trade, recovered)
-        elif not recovered:
-            self._take_time(trade)
+        else:
+            self._take_time(trade, recovered)
 
     def leave_out(self, trade_id: str) -> None:
         """A trade that is not counted by design came: its id is not missing."""
@@ -165,12 +174,13 @@ class MarketGaps:
         if self.base is None:
             return
         # a clock that went ahead makes it seem later than it was; nothing is known after the last trade
-        second = min(second, self.last_ns // NS_PER_SECOND)
+        second = max(min(second, (self.last_ns - self._late_ns) // NS_PER_SECOND), self.base)
         if self.pending is None:
             self.pending = _Pending(second, self.last_id, self.last_ns)
         else:
             self.pending.start = min(self.pending.start, second)
             self.pending.live_ns = -1
+            self.pending.doubts = True
 
     def live(self, second: int, now_ns: int) -> None:
         """Trades come again, or would if there were any."""
@@ -179,9 +189,9 @@ class MarketGaps:
             self.pending.next_ns = now_ns + ASK_AFTER_LIVE_NS
 
     def silent(self, second: int, now_ns: int) -> None:
-        """Connected, but without a trade for too long: since this second it is not known why."""
+        """Connected, but without a trade for so long that the exchange is asked whether it has any."""
         if self.base is not None and self.pending is None:
-            self.pending = _Pending(second, self.last_id, self.last_ns, now_ns, second, now_ns)
+            self.pending = _Pending(second, self.last_id, self.last_ns, now_ns, second, now_ns, doubts=False)
 
     def interrupted(self, covered_stop: int) -> None:
         """The trades so far are of an earlier run, whose covered seconds ended before ``covered_stop``."""
@@ -194,12 +204,13 @@ class MarketGaps:
         """The seconds up to ``second`` that are not known to be complete."""
         self._spans = within(self._spans, second - KEEP_S, FAR)
         spans = [hole.span for hole in self._holes if now_ns - hole.since_ns >= DOUBT_NS]
-        if self.pending is not None:
+        if self.pending is not None and self.pending.doubts:
             spans.append((self.pending.start, max(second, self.pending.start) + 1))
         return within(union([*self._spans, *spans]), second - KEEP_S, FAR)
 
     def settle(self, second: int, now_ns: int) -> tuple[list[Span], list[Span]]:
         """What has changed since the last call about the seconds to ``second``: doubted, doubted no more."""
+        self._second = second
         doubted = self.doubted(second, now_ns)
         told = within(self._told, second - KEEP_S, FAR)
         cleared = union([*told, *self._cleared])
@@ -214,7 +225,7 @@ class MarketGaps:
             if hole.next_ns <= now_ns:
                 yield self._gap(hole)
         if (waits := self.pending) is not None and waits.live_ns >= 0 and waits.next_ns <= now_ns:
-            yield Gap(self.market, waits.after_id, waits.after_ns)
+            yield Gap(self.market, waits.after_id, waits.after_ns - self._late_ns)
 
     def answered(self, gap: Gap, complete: bool, now_ns: int) -> None:
         """The exchange was asked and what it gave was taken; ``complete`` says that it gave all it has."""
@@ -295,24 +306,27 @@ class MarketGaps:
         """Everything up to a trade that came while live is in hand, or is a hole of its own."""
         if self.pending is not None and self.pending.live_ns >= 0:
             # Told or not yet, these seconds are doubted no more, the cut one among them.
-            self._cleared.append((self.pending.start, max(self.pending.live_second, self.pending.start) + 1))
+            last = max(self.pending.live_second, self.pending.start, self._second)
+            self._cleared.append((self.pending.start, last + 1))
             self.pending = None
 
-    def _take_time(self, trade: Trade) -> None:
+    def _take_time(self, trade: Trade, recovered: bool) -> None:
         waits = self.pending
-        if self.continuity.replayed:
+        if self.continuity.replayed and not recovered:
             self._overlap(trade.trade_id)
             waits = self.pending
-        if waits is None:
+        if waits is None or recovered or not waits.doubts:
             if trade.exchange_ns >= self.last_ns:
                 self.last_id, self.last_ns = trade.trade_id, trade.exchange_ns
+            if waits is not None and not recovered:
+                self._back()  # it was quiet
             return
         if waits.live_ns < 0 or trade.exchange_ns < waits.after_ns or trade.trade_id == waits.after_id:
             return
         self._open(
             _Hole(
                 waits.after_id,
-                waits.after_ns,
+                waits.after_ns - self._late_ns,
                 trade.trade_id,
                 trade.exchange_ns,
                 -1,

@@ -59,6 +59,10 @@ class Intake:
         _LOG.info("feed: down: %s: %s", " ".join(markets), reason)
         self._closer.on_down(markets, at_ns)
 
+    def unread(self, markets: Sequence[str], at_ns: int) -> None:
+        """What came cannot be read and may have been trades."""
+        self._closer.on_unread(markets, at_ns)
+
     def rejected(self, exchange: str, reason: str, frame: str | bytes) -> None:
         """A frame or a part of it cannot be read: counted; the first of each reason is shown."""
         known = self._tally.rejected

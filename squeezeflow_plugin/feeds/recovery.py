@@ -111,7 +111,11 @@ def reaches(trades: Iterable[Trade], gap: Gap) -> bool:
     >>> reaches([trade], gap), reaches([], gap)
     (True, False)
     """
-    return any(each.trade_id == gap.after_id or each.exchange_ns < gap.after_ns for each in trades)
+    return any(
+        each.exchange_ns < gap.after_ns
+        or (each.exchange_ns == gap.after_ns and each.trade_id == gap.after_id)
+        for each in trades
+    )
 
 
 def int_or_zero(text: str) -> int:

@@ -57,6 +57,9 @@ class Sink:
     def left_out(self, items: tuple[LeftOut, ...]) -> None:
         self.said += [f"left out {each.trade_id}" for each in items]
 
+    def unread(self, markets: tuple[str, ...], at_ns: int) -> None:
+        self.said.append(f"{at_ns} unread {markets}")
+
     def live(self, markets: tuple[str, ...], at_ns: int) -> None:
         self.said.append(f"{at_ns} live {markets}")
         self.is_live.update(markets)

@@ -5,7 +5,7 @@ by a script of faults that follows from the seed. In the end every bar is compar
 
 - *twice*: a bar that counts more than there was;
 - *unflagged*: a bar that is not what was traded, in a second that is called covered;
-- *unrepaired*: the same in a second that is flagged as a hole, though the exchange still had the trades;
+- *unrepaired*: the same in a second that is flagged as a hole, though the exchange still shows the trades;
 - *holes*: seconds flagged as holes.
 """
 
@@ -39,7 +39,7 @@ from squeezeflow_plugin.feeds.connection import FeedConnection
 from squeezeflow_plugin.feeds.reconnect import Backoff
 from squeezeflow_plugin.feeds.recovery import Continuity
 from squeezeflow_plugin.journal.journal import TradeJournal
-from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord
+from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord, Instrument
 from squeezeflow_plugin.settings import Endpoint
 from squeezeflow_plugin.simulator.conversation import Conversation
 from squeezeflow_plugin.simulator.dialect import Ask, Frame, Refused, Stock
@@ -121,7 +121,7 @@ class MemoryConnection(FeedConnection):
 
     stage: WireStage
 
-    async def _open(
+    async def _connect(
         self,
         session: aiohttp.ClientSession,  # noqa: ARG002 - the network is not needed
     ) -> aiohttp.ClientWebSocketResponse:
@@ -356,7 +356,8 @@ def judged(seed: int, made: Market, faults: Sequence[Fault], stage: WireStage) -
         gone = _gone(made.trades[each.market], shown[each.market])
         for second in span:
             key = second, each.market
-            what = _verdict(made.bars.get(key), final.get(key), key in covered, second in gone)
+            is_gone = second in gone or _is_shallow(each)
+            what = _verdict(made.bars.get(key), final.get(key), key in covered, is_gone)
             found["bars"] += key in made.bars
             found["holes"] += key not in covered
             if what and what not in found:
@@ -370,6 +371,12 @@ def judged(seed: int, made: Market, faults: Sequence[Fault], stage: WireStage) -
         rejected=sum(stage.tally.rejected.values()),
         worst=tuple(worst),
     )
+
+
+def _is_shallow(instrument: Instrument) -> bool:
+    """Whether the exchange shows its newest ten trades alone (Hyperliquid), or other sizes than its stream's
+    (Bitget's coin-margined): what was missed stays a hole."""
+    return instrument.exchange == "HYPERLIQUID" or (instrument.exchange == "BITGET" and instrument.inverse)
 
 
 def _gone(every: MarketTrades, shown: MarketTrades) -> set[int]:

@@ -12,6 +12,9 @@ https://developers.binance.com/docs/derivatives/usds-margined-futures/market-dat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import takewhile
+
 import msgspec
 
 from squeezeflow_plugin.errors import FeedProtocolError
@@ -83,7 +86,10 @@ class _Binance(PastTrades):
                     return Recovered(trades, complete=True)
                 older = RestRequest("GET", request.url.removesuffix("trades") + "aggTrades", request.params)
                 start = str(gap.after_ns // _NS_PER_MS)
-                return Recovered(trades, following=with_params(older, startTime=start))
+                whole = _without_broken_order(rows)
+                return Recovered(
+                    trades[-whole:] if whole else (), following=with_params(older, startTime=start)
+                )
             aggregates = msgspec.json.decode(body, type=list[RestAggregate])
             trades = tuple(_trade(row, instrument) for row in aggregates)
         except (*UNREADABLE, ValueError) as error:
@@ -125,6 +131,14 @@ PAST = (SpotPast, FuturesPast)
 
 def _newest(url: str, instrument: Instrument) -> RestRequest:
     return RestRequest("GET", f"{url}/trades", (("symbol", instrument.symbol), ("limit", str(LIMIT))))
+
+
+def _without_broken_order(rows: Sequence[RestTrade]) -> int:
+    """How many of the newest rows share no aggregate with the oldest, whose beginning may be missing."""
+    first = rows[0]
+    kind = (first.time_ms, first.price, first.buyer_is_maker)
+    broken = takewhile(lambda row: (row.time_ms, row.price, row.buyer_is_maker) == kind, rows)
+    return len(rows) - sum(1 for _ in broken)
 
 
 def _trade(row: RestTrade | RestAggregate, instrument: Instrument) -> Trade:
