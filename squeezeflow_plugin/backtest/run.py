@@ -69,7 +69,7 @@ def backtest(options: BacktestOptions) -> Outcome:
     began = time.perf_counter()
     check_version()
     asked = _asked(options)
-    with _freqtrade_refusals():
+    with freqtrade_refusals():
         config = configuration(options)
         settings = options.applied_to(load(config.get("squeezeflow")))
         store = open_store(settings)
@@ -164,7 +164,8 @@ def _markets(config: Config, settings: Settings, store: BarStore) -> Mapping[str
 
 
 @contextlib.contextmanager
-def _freqtrade_refusals() -> Iterator[None]:
+def freqtrade_refusals() -> Iterator[None]:
+    """Turn what FreqTrade refuses into a BacktestError."""
     try:
         yield
     except FreqtradeException as error:

@@ -15,27 +15,40 @@ from squeezeflow_plugin.commands.terminal import write_lines
 def _parity(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
+    from squeezeflow_plugin.backtest.options import BacktestOptions
+    from squeezeflow_plugin.backtest.parity import run_trade_parity
+    from squeezeflow_plugin.backtest.run import configuration
+    from squeezeflow_plugin.backtest.stepper import Rules
     from squeezeflow_plugin.provider.final_parity import run_final_parity
     from squeezeflow_plugin.provider.replay import run_parity
     from squeezeflow_plugin.settings import load
 
-    settings = load()
+    options = BacktestOptions(config=tuple(args.config), userdir=args.userdir, export="none")
+    config = None if args.no_trades else configuration(options)
+    settings = load(None if config is None else config.get("squeezeflow"))
     if args.data_dir is not None:
         settings = replace(settings, data_dir=args.data_dir)
-    known = run_parity(settings, args.exchange, *args.timerange)
-    for each in known.differences:
-        what = each.column or "decision"
-        sys.stdout.write(f"{each.pair} {each.second} {what}: logged {each.logged}, again {each.replayed}\n")
-    final = run_final_parity(settings, args.exchange, *args.timerange)
-    for item in final.differences:
-        sys.stdout.write(f"{item}\n")
+    start, stop = args.timerange
+    known = run_parity(settings, args.exchange, start, stop)
+    write_lines(str(each) for each in known.differences)
+    final = run_final_parity(settings, args.exchange, start, stop)
+    write_lines(str(each) for each in final.differences)
+    unexplained = len(final.unexplained)
+    if config is not None:
+        trades = run_trade_parity(settings, config, final, start, stop, Rules(noise=False))
+        write_lines(str(each) for each in trades.differences)
+        unexplained += len(trades.unexplained)
+        sys.stdout.write(
+            f"{trades.entries} entries and {trades.exits} exits are those of a 1 s backtest,"
+            f" {len(trades.differences)} differ, {len(trades.unexplained)} without a cause\n"
+        )
     sys.stdout.write(
         f"{known.seconds} decisions and {known.exits} exits compared as known,"
         f" {known.differing_seconds} seconds differ\n"
         f"{final.seconds} decisions compared as final, {len(final.differences)} differ by {len(final.causes)}"
         f" revisions and repairs, {len(final.unexplained)} without a cause\n"
     )
-    return 1 if known.differences or final.unexplained else 0
+    return 1 if known.differences or unexplained else 0
 
 
 def _explain(args: argparse.Namespace) -> int:
@@ -78,6 +91,13 @@ def add_to(commands: Commands) -> None:
         "--data-dir", type=Path, help="folder of store and decisions (default: the settings')"
     )
     parity.add_argument("--exchange", default="binance", help="FreqTrade's name of the traded exchange")
+    parity.add_argument(
+        "--config", "-c", action="append", type=Path, default=[], help="the bot's configuration; repeatable"
+    )
+    parity.add_argument(
+        "--userdir", type=Path, default=Path("user_data"), help="FreqTrade's user_data folder"
+    )
+    parity.add_argument("--no-trades", action="store_true", help="compare decisions, not trades")
     parity.set_defaults(command=_parity)
     explain = commands.add_parser("explain", help="why a second's score was what it was; why no entry")
     explain.add_argument("--pair", required=True, help="FreqTrade's pair, e.g. BTC/USDT")

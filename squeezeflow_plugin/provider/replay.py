@@ -35,6 +35,10 @@ class Difference:
     logged: float | str | None
     replayed: float | str | None
 
+    def __str__(self) -> str:
+        what = self.column or "decision"
+        return f"{self.pair} {self.second} {what}: logged {self.logged}, again {self.replayed}"
+
 
 @dataclass(frozen=True)
 class Parity:
