@@ -33,6 +33,7 @@ from squeezeflow_plugin.store.registry import open_store
 log = logging.getLogger(__name__)
 
 DETAIL = "1s"
+DAY_S = 86_400
 _ALWAYS = (RunMode.BACKTEST, RunMode.HYPEROPT, RunMode.PLOT)
 _WITH_TIMERANGE = (RunMode.WEBSERVER, RunMode.UTIL_NO_EXCHANGE)  # also used to look at a strategy only
 
@@ -53,15 +54,19 @@ def needs_data(config: Config, timeframe: str) -> bool:
 def bring_data(config: Config, settings: Settings, timeframe: str, startup_candles: int) -> DataSet:
     """Write the candles of the pairs and time range of ``config`` and point it at them.
 
-    Changes ``datadir``, ``dataformat_ohlcv`` and ``timeframe_detail`` (where it is not given), and adds
-    ``squeezeflow_data``. Raises a SqueezeFlowError that says what is missing.
+    Changes ``datadir``, ``dataformat_ohlcv``, ``timeframe_detail`` (where it is not given) and ``timerange``
+    (where it names one day), and adds ``squeezeflow_data``. Raises a SqueezeFlowError that says what is
+    missing.
     """
     if config.get("strategy_list"):
         raise SettingsError(
             "with --strategy-list FreqTrade uses no strategy's data: name one with --strategy; nothing is run"
         )
+    _take_whole_day(config, timeframe_to_seconds(timeframe))
     store = open_store(settings)
     try:
+        if store.span() is None:
+            raise StoreEmptyError(f"the store {settings.store_path} holds no data; {HOW_TO_FILL}")
         pairs = _markets(config, settings, store.instruments())
         start, stop = _span(config, timeframe_to_seconds(timeframe), startup_candles)
         futures = config.get("trading_mode", TradingMode.SPOT) == TradingMode.FUTURES
@@ -78,6 +83,13 @@ def bring_data(config: Config, settings: Settings, timeframe: str, startup_candl
         store.close()
     _point_at(config, data, settings)
     return data
+
+
+def _take_whole_day(config: Config, candle_s: int) -> None:
+    """The same date twice is that day to its last candle; FreqTrade would take it for one candle."""
+    asked = TimeRange.parse_timerange(config.get("timerange"))
+    if asked.startts and asked.startts == asked.stopts and asked.startts % DAY_S == 0:
+        config["timerange"] = f"{asked.startts}-{asked.startts + DAY_S - candle_s}"
 
 
 def _check_warmup(store: BarStore, config: Config, data: DataSet, startup_s: int) -> None:
