@@ -94,8 +94,6 @@ def ticks_of(trades: Sequence[Trade]) -> Sorted:
     """
     times = [trade.exchange_ns for trade in trades]
     ids = [trade.trade_id for trade in trades]
-    if not _is_ordered(times, ids):
-        return unique([row_of(trade) for trade in trades])
     ticks = Ticks(
         times,
         ids,
@@ -103,7 +101,7 @@ def ticks_of(trades: Sequence[Trade]) -> Sorted:
         [trade.quote for trade in trades],
         [trade.side * trade.count for trade in trades],
     )
-    return Sorted(ticks, 0, 0)
+    return Sorted(ticks, 0, 0) if _is_ordered(times, ids) else unique(ticks.rows())
 
 
 def _is_ordered(times: list[int], ids: list[str]) -> bool:
@@ -120,17 +118,28 @@ def _is_ordered(times: list[int], ids: list[str]) -> bool:
 
 def unique(rows: Iterable[Row]) -> Sorted:
     """Sort rows and keep the first of each id."""
+    ordered = sorted(rows)
+    if not ordered:
+        return Sorted(EMPTY, 0, 0)
+    if len({row[2] for row in ordered}) < len(ordered):
+        return _first_of_each(ordered)
+    return Sorted(_columns(ordered), 0, 0)
+
+
+def _columns(rows: Iterable[Row]) -> Ticks:
+    times, _, ids, prices, quotes, signed = map(list, zip(*rows, strict=True))
+    return Ticks(times, ids, prices, quotes, signed)
+
+
+def _first_of_each(ordered: Iterable[Row]) -> Sorted:
     kept: dict[str, Row] = {}
     duplicates = conflicts = 0
-    for row in sorted(rows):
+    for row in ordered:
         first = kept.setdefault(row[2], row)
         if first is not row:
             duplicates += 1
             conflicts += first != row
-    if not kept:
-        return Sorted(EMPTY, duplicates, conflicts)
-    times, _, ids, prices, quotes, signed = map(list, zip(*kept.values(), strict=True))
-    return Sorted(Ticks(times, ids, prices, quotes, signed), duplicates, conflicts)
+    return Sorted(_columns(kept.values()), duplicates, conflicts)
 
 
 def bar_of(market: str, second: int, trades: Ticks, liquidations: Ticks, revision: int = 0) -> Bar:
