@@ -96,8 +96,8 @@ class MarketGaps:
     """One market. ``accepts`` says whether a trade can still be merged into its bar."""
 
     __slots__ = (
-        "_accepts", "_cleared", "_holes", "_left_out", "_lost", "_second", "_spans", "_told", "base", "continuity",
-        "last", "last_id", "last_ns", "market", "pending",
+        "_accepts", "_cleared", "_holes", "_left_out", "_lost", "_second", "_spans", "_told", "base",
+        "continuity", "last", "last_id", "last_ns", "market", "pending",
     )  # fmt: skip
 
     def __init__(self, market: str, continuity: Continuity, accepts: Callable[[Trade], bool]) -> None:

@@ -2,9 +2,10 @@
 
 A market's second is covered when its feed was connected and subscribed from the second's start to
 its deadline and had been silent for no longer than the limit (60 s since its last trade or its
-subscription). Nobody has to report a hole: a collector that is dead covers nothing. Beside that there are
-corrections: spans that turned out to lack trades (``doubt``) and spans that were made complete (``repair``),
-of seconds already closed or still to be; the last one counts.
+subscription, more for a market that is quiet by its nature). Nobody has to report a hole: a collector
+that is dead covers nothing. Beside that there are corrections: spans that turned out to lack trades
+(``doubt``) and spans that were made complete (``repair``), of seconds already closed or still to be; the
+last one counts.
 
 Feeds speak local receive time and seconds are market time; the ledger keeps the former, and the
 caller gives each second's start, end and deadline in it.
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from squeezeflow_plugin.bars.spans import Span, union, within, without
+from squeezeflow_plugin.feeds.pace import Pace
 from squeezeflow_plugin.market import NS_PER_SECOND, Interval
 
 
@@ -26,6 +28,7 @@ class _Feed:
     """One market's connection: since when it is live (None: it is not), its last sign of life, and the
     live spells that ended but may still cover a second to be closed, as (since, until, last sign)."""
 
+    pace: Pace
     live_since_ns: int | None = None
     last_sign_ns: int = 0
     ended: list[tuple[int, int, int]] = field(default_factory=list)
@@ -44,7 +47,7 @@ class CoverageLedger:
 
     def __init__(self, markets: Iterable[str], silence_limit_s: float = 60.0, keep_s: int = 7200) -> None:
         self.markets = tuple(sorted(set(markets)))
-        self._feeds = {market: _Feed() for market in self.markets}
+        self._feeds = {market: _Feed(Pace(silence_limit_s)) for market in self.markets}
         self._silence_ns = int(silence_limit_s * NS_PER_SECOND)
         self._keep_s = keep_s
         self._covered: dict[str, list[Span]] = {market: [] for market in self.markets}
@@ -52,7 +55,7 @@ class CoverageLedger:
         """Of seconds still to be closed or told; the last that speaks of a second counts."""
         self._told: list[Interval] = []
         self.silent: tuple[str, ...] = ()
-        """The markets that were connected in the last closed second, but quiet for longer than the limit."""
+        """The connected markets whose silence was strange by their own pace in the last closed second."""
 
     def live(self, markets: Iterable[str], at_ns: int) -> None:
         """The exchange acknowledged the subscriptions; a market that is live already stays as it is."""
@@ -72,12 +75,20 @@ class CoverageLedger:
             if at_ns - feed.live_since_ns >= NS_PER_SECOND:
                 feed.ended.append((feed.live_since_ns, at_ns, feed.last_sign_ns))
             feed.live_since_ns = None
+            feed.pace.interrupted()
 
     def seen(self, market: str, received_ns: int) -> None:
         """A trade of the market was received."""
         feed = self._feeds.get(market)
         if feed is not None and received_ns > feed.last_sign_ns:
             feed.last_sign_ns = received_ns
+            feed.pace.sign(received_ns)
+
+    def quiet(self, market: str, at_ns: int) -> None:
+        """The exchange says that there was no trade up to then that was not received."""
+        feed = self._feeds.get(market)
+        if feed is not None and at_ns > feed.last_sign_ns:
+            feed.last_sign_ns = at_ns
 
     def is_live(self, market: str) -> bool:
         feed = self._feeds.get(market)
@@ -121,7 +132,8 @@ class CoverageLedger:
         self.silent = tuple(
             market
             for market, feed in self._feeds.items()
-            if feed.live_since_ns is not None and end_ns - feed.last_sign_ns > self._silence_ns
+            if feed.live_since_ns is not None
+            and end_ns - feed.last_sign_ns > feed.pace.limit_s() * NS_PER_SECOND
         )
         for market, feed in self._feeds.items():
             complete = self._correction(market, second)
@@ -149,11 +161,15 @@ class CoverageLedger:
     def _was_live(self, feed: _Feed, start_ns: int, end_ns: int, deadline_ns: int) -> bool:
         since = feed.live_since_ns
         if since is not None and since <= start_ns:
-            return end_ns - feed.last_sign_ns <= self._silence_ns
+            return end_ns - feed.last_sign_ns <= self._limit_ns(feed)
         return any(
-            since <= start_ns and until >= deadline_ns and end_ns - sign <= self._silence_ns
+            since <= start_ns and until >= deadline_ns and end_ns - sign <= self._limit_ns(feed)
             for since, until, sign in feed.ended
         )
+
+    def _limit_ns(self, feed: _Feed) -> int:
+        """A market that is quiet by its nature may be so for longer."""
+        return max(self._silence_ns, int(feed.pace.usual_s * NS_PER_SECOND))
 
     def _correction(self, market: str, second: int) -> bool | None:
         """What was said last of a second still to be closed; None where nothing was."""

@@ -20,7 +20,7 @@ from squeezeflow_plugin.collector.intake import Intake
 from squeezeflow_plugin.errors import FeedConnectionError, FeedProtocolError, RateLimitedError
 from squeezeflow_plugin.feeds import rest
 from squeezeflow_plugin.feeds.adapter import ExchangeAdapter, RestRequest
-from squeezeflow_plugin.feeds.recovery import Continuity, Gap, PastTrades, Recovered
+from squeezeflow_plugin.feeds.recovery import Continuity, Gap, PastTrades
 from squeezeflow_plugin.market import NS_PER_SECOND, Instrument
 
 _LOG = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ MAX_PAGES = 200
 Fetch = Callable[[aiohttp.ClientSession, RestRequest], Awaitable[bytes]]
 """Asks an exchange; raises as ``rest.fetch`` does."""
 NO_RECOVERY = "its exchange gives no past trades"
+UNHEARD = "the exchange has trades that its stream has not brought"
 
 
 class Restless(Protocol):
@@ -97,13 +98,14 @@ class Recoverer:
         if past is None or request is None:
             self._intake.give_up(gap, NO_RECOVERY)
             return
-        complete = False
+        complete = is_unheard = False
+        asked_ns = 0
         try:
             for _ in range(MAX_PAGES):
                 asked_ns = await self._turn(exchange, past.interval_s)
                 body = await self._fetch(session, request)
                 page = past.read(body, request, instrument, gap)
-                self._take(gap, page, asked_ns)
+                is_unheard = self._intake.recovered(gap, page, asked_ns) or is_unheard
                 if page.following is None:
                     complete = page.complete
                     break
@@ -115,7 +117,10 @@ class Recoverer:
         except (FeedConnectionError, FeedProtocolError) as error:
             self._postpone(gap, self._clock.now_ns() + _AGAIN_NS, error)
         else:
-            self._intake.answered(gap, complete, self._clock.now_ns())
+            self._intake.answered(gap, complete, asked_ns)
+            if is_unheard:
+                self._intake.down((gap.market,), asked_ns, UNHEARD)
+                self._renew(gap.market, UNHEARD)
 
     async def _turn(self, exchange: str, interval_s: float) -> int:
         """Wait until the exchange may be asked again; the time it then is."""
@@ -123,10 +128,6 @@ class Recoverer:
         now_ns = self._clock.now_ns()
         self._next_ns[exchange] = now_ns + int(interval_s * NS_PER_SECOND)
         return now_ns
-
-    def _take(self, gap: Gap, page: Recovered, asked_ns: int) -> None:
-        if self._intake.recovered(gap, page, asked_ns):
-            self._renew(gap.market, "its exchange has newer trades than its stream has brought")
 
     def _postpone(self, gap: Gap, until_ns: int, error: Exception) -> None:
         wait_s = (until_ns - self._clock.now_ns()) / NS_PER_SECOND

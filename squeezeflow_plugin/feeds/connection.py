@@ -92,6 +92,7 @@ class FeedConnection:
         except FeedConnectionError as error:
             self._go_down(str(error), self._clock.now_ns())
             return 0.0
+        self._renewal.clear()
         running = asyncio.create_task(link.run())
         try:
             while not running.done():
@@ -132,8 +133,7 @@ class FeedConnection:
             successor = await self._open(session)
         except FeedConnectionError as error:
             log.warning("%s: no successor: %s", self.plan.exchange, error)
-            await asyncio.wait((running,), timeout=_RENEW_AGAIN_S)
-            return link, running
+            return await self._try_again(link, running)
         successor.leads = False
         taking_over = asyncio.create_task(successor.run())
         live = asyncio.create_task(successor.is_live.wait())
@@ -151,12 +151,17 @@ class FeedConnection:
             return successor, taking_over
         if taking_over.done():
             log.warning("%s: its successor failed: %s", self.plan.exchange, taking_over.exception())
-            await asyncio.wait((running,), timeout=_RENEW_AGAIN_S)
-            return link, running
+            return await self._try_again(link, running)
         successor.leads = True
         await _ended(running)
         log.info("%s: renewed %s", self.plan.exchange, self.plan.url)
         return successor, taking_over
+
+    async def _try_again(self, link: Link, running: asyncio.Task[None]) -> tuple[Link, asyncio.Task[None]]:
+        """Keep the link a while longer."""
+        await asyncio.wait((running,), timeout=_RENEW_AGAIN_S)
+        self._renewal.set()
+        return link, running
 
     def _go_down(self, reason: str, at_ns: int) -> None:
         self.stats.state = reason

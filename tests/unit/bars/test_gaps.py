@@ -202,9 +202,22 @@ def test_a_silent_market_is_asked_about_at_once_and_quiet_where_nothing_is_newer
     gaps.silent(START + 61, ns(62))
     (wanted,) = gaps.due(ns(62))
     assert wanted == Gap(MARKET, "1", ns(1.0))
-    assert seconds(gaps.settle(START + 62, ns(63))[0]) == [61, 62]
+    assert gaps.settle(START + 62, ns(63)) == ([], [])  # nothing speaks against it yet
     gaps.answered(wanted, complete=True, now_ns=ns(63))
     assert seconds(gaps.settle(START + 63, ns(64))[1]) == [61, 62]
+    assert not list(gaps.due(FAR))
+
+
+def test_a_quiet_market_without_a_sequence_has_no_gap_when_it_trades_again() -> None:
+    gaps = taken(market(sequence=False), trade(9, 1.0))
+    gaps.silent(START + 61, ns(62))
+    gaps.settle(START + 80, ns(81))
+    gaps.take(trade(3, 90.0))
+    assert seconds(gaps.settle(START + 90, ns(91))[1]) == list(range(61, 81))
+    assert not list(gaps.due(FAR))
+    gaps.silent(START + 150, ns(151))
+    gaps.down(START + 160)  # but its connection may end meanwhile
+    assert gaps.settle(START + 161, ns(162))[0]
 
 
 def test_ids_that_begin_anew_are_a_named_hole_and_counted_from_there() -> None:
