@@ -27,6 +27,7 @@ import numpy.typing as npt
 from numba import njit
 
 from squeezeflow_plugin.features import layout as at
+from squeezeflow_plugin.features.compiling import compiled
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -371,7 +372,7 @@ def _sources() -> str:
 
 
 def _compile_features(sources: str) -> Callable[..., None]:
-    @njit(cache=True, error_model="numpy")
+    @compiled
     def feature_rows(
         flat: FloatArray, noise_rows: int, second: int, rows: int, inputs: FloatArray, out: FloatArray
     ) -> None:

@@ -152,7 +152,9 @@ class Offline:
     def record(self) -> None:
         """Record the features of every pair, once for all epochs; StoreError where they cannot be written."""
         for pair in self._data.manifest.pairs:
-            recording(self._data, pair, self.params.noise_rows)
+            found = recording(self._data, pair, self.params.noise_rows)
+            # compiled here, so that no worker has to
+            RecordedEngine(self.params).columns(found.first, found.features[:0], DECIDED_NAMES)
 
     def flow(self, pair: str, start: int, stop: int) -> Flow:
         """The pair's seconds ``[start, stop)``, those that its newest frame covers and no others."""

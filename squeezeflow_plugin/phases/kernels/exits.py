@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from numba import njit
-
 from squeezeflow_plugin.features import kernels as fk
+from squeezeflow_plugin.features.compiling import compiled
 from squeezeflow_plugin.phases import layout as to
 from squeezeflow_plugin.phases.kernels.state import EPS, FloatArray, sources
 from squeezeflow_plugin.phases.params import Rules
 
 
 def _compile_exits(digest: str) -> Callable[..., tuple[int, int]]:
-    @njit(cache=True, error_model="numpy")
+    @compiled
     def find_exit(
         baseline: FloatArray, running: FloatArray, rules: Rules, watched: FloatArray
     ) -> tuple[int, int]:

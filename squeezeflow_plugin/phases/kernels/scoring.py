@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from numba import njit
-
 from squeezeflow_plugin.features import kernels as fk
 from squeezeflow_plugin.features import layout as at
+from squeezeflow_plugin.features.compiling import compiled
 from squeezeflow_plugin.features.kernels import FeatureState, kernel_part
 from squeezeflow_plugin.phases import layout as to
 from squeezeflow_plugin.phases.kernels import parts
@@ -43,7 +42,7 @@ def _judge_row(
 
 
 def _compile_scoring(digest: str) -> Callable[..., None]:
-    @njit(cache=True, error_model="numpy")
+    @compiled
     def score_rows(
         flat: FloatArray,
         counters: IntArray,
@@ -76,7 +75,7 @@ def _compile_scoring(digest: str) -> Callable[..., None]:
 
 
 def _compile_recorded(digest: str) -> Callable[..., None]:
-    @njit(cache=True, error_model="numpy")
+    @compiled
     def score_recorded(
         flat: FloatArray,
         counters: IntArray,

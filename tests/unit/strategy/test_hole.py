@@ -20,7 +20,8 @@ from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision
 from squeezeflow_plugin.store.memory import MemoryBarStore
 from squeezeflow_plugin.strategy.columns import LOGGED
-from squeezeflow_plugin.strategy.session import Entry, Session
+from squeezeflow_plugin.strategy.session import Session
+from squeezeflow_plugin.strategy.trades import Entry
 from tests.integration.freqtrade_stage import StoreClock
 from tests.reference.flows import flow_of
 from tests.unit.provider.crowds import INSTRUMENTS, MARKETS, PERP, crowd, frame_of
