@@ -145,11 +145,11 @@ def test_a_trade_that_nobody_heard_is_a_named_hole_where_its_second_is_not_cover
     assert recording.judge() == replace(CLEAN, uncovered=1)
 
 
-def test_a_trade_sent_after_the_deadline_while_nobody_listened_is_counted_apart(recording: Recording) -> None:
+def test_a_trade_sent_after_the_deadline_while_nobody_listened_is_unflagged_too(recording: Recording) -> None:
     recording.built.remove(trade(BROKEN, 1))
     recording.heard.remove(trade(BROKEN, 1))
     recording.late_ms = 2000
-    assert recording.judge() == replace(CLEAN, late_unheard=1)
+    assert recording.judge() == replace(CLEAN, unflagged=1)
 
 
 def test_a_trade_counted_twice_is_duplicated(recording: Recording) -> None:

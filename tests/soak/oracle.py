@@ -7,7 +7,6 @@ were received, which the journal knows.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -56,9 +55,8 @@ class Verdict:
 
     ``lost`` trades that were received and are in no bar; ``duplicated`` trades that a bar has too many;
     ``wrong`` bars with the right trades and other values; ``unflagged`` trades missing from a second that is
-    said to be covered; ``late_unheard`` the same, of trades that were sent after their second's deadline,
-    while nobody listened (only a recovery by id can know of them); ``altered`` closing records that were
-    read once and are different or gone; ``gaps`` seconds without a record. ``uncovered`` counts markets x
+    said to be covered, whenever they were sent; ``altered`` closing records that were read once and are
+    different or gone; ``gaps`` seconds without a record. ``uncovered`` counts markets x
     seconds.
     """
 
@@ -70,14 +68,13 @@ class Verdict:
     duplicated: int = 0
     wrong: int = 0
     unflagged: int = 0
-    late_unheard: int = 0
     altered: int = 0
     gaps: int = 0
 
     @property
     def is_clean(self) -> bool:
-        """Whether all is as promised; ``late_unheard`` is counted, and no promise yet."""
-        kept = {"seconds", "trades", "bars", "uncovered", "late_unheard"}
+        """Whether all is as promised."""
+        kept = {"seconds", "trades", "bars", "uncovered"}
         return self.trades > 0 and not any(
             getattr(self, each.name) for each in fields(self) if each.name not in kept
         )
@@ -135,8 +132,6 @@ def judge(settings: Settings, truth: Path, seen: Mapping[int, bytes]) -> Verdict
         received = [trade for trade in journal.replay(first) if trade.second < end]
     sent = [each for each in read_truth(truth) if first <= each.ts_ms // 1000 < end]
     counts = _compare(true_bars(sent), heard_bars(received), stored, covered)
-    late = _late_unheard(sent, received, covered, settings.watermark_ms)
-    late_unheard = sum(min(missing, late[key]) for key, missing in counts.missing.items())
     markets = {each.market for each in sent}
     return Verdict(
         seconds=end - first,
@@ -146,8 +141,7 @@ def judge(settings: Settings, truth: Path, seen: Mapping[int, bytes]) -> Verdict
         lost=counts.lost,
         duplicated=counts.duplicated,
         wrong=counts.wrong,
-        unflagged=sum(counts.missing.values()) - late_unheard,
-        late_unheard=late_unheard,
+        unflagged=counts.unflagged,
         altered=sum(records.get(second) != record for second, record in seen.items()),
         gaps=stop - first - len(records),
     )
@@ -155,45 +149,30 @@ def judge(settings: Settings, truth: Path, seen: Mapping[int, bytes]) -> Verdict
 
 @dataclass
 class _Counts:
-    """``missing``: how many trades a covered second lacks that nobody received."""
+    """As ``Verdict`` has them."""
 
-    lost: int
-    duplicated: int
-    wrong: int
-    missing: dict[Key, int]
+    lost: int = 0
+    duplicated: int = 0
+    wrong: int = 0
+    unflagged: int = 0
 
 
 def _compare(
     true: Mapping[Key, Values], heard: Mapping[Key, Values], stored: Mapping[Key, Values], covered: set[Key]
 ) -> _Counts:
-    found = _Counts(0, 0, 0, {})
+    found = _Counts()
     for key in true.keys() | stored.keys():
         want, got, have = (_trades(bars.get(key)) for bars in (true, heard, stored))
         lost = max(0, got - have)
         found.lost += lost
         found.duplicated += max(0, have - want)
         if have < want and key in covered:
-            if want - have > lost:
-                found.missing[key] = want - have - lost
+            found.unflagged += max(0, want - have - lost)
         elif have == want and key in covered:
             found.wrong += not _same(stored.get(key), true.get(key))
         elif have == got:
             found.wrong += not _same(stored.get(key), heard.get(key))
     return found
-
-
-def _late_unheard(
-    sent: Iterable[Sent], received: Iterable[Trade], covered: set[Key], watermark_ms: int
-) -> dict[Key, int]:
-    """How many trades of each covered second were sent after its deadline and are not in the journal."""
-    known = {(trade.market, trade.trade_id) for trade in received}
-    late: dict[Key, int] = defaultdict(int)
-    for each in sent:
-        deadline_ms = (each.ts_ms // 1000 + 1) * 1000 + watermark_ms
-        is_late = each.sent_ms is not None and each.sent_ms > deadline_ms
-        if is_late and each.key in covered and (each.market, str(each.trade_id)) not in known:
-            late[each.key] += 1
-    return late
 
 
 def _trades(bar: Values | None) -> int:
