@@ -174,7 +174,8 @@ class MarketGaps:
         if self.base is None:
             return
         # a clock that went ahead makes it seem later than it was; nothing is known after the last trade
-        second = max(min(second, (self.last_ns - self._late_ns) // NS_PER_SECOND), self.base)
+        known_ns = self.last_ns if self.pending is None else self.pending.after_ns
+        second = max(min(second, (known_ns - self._late_ns) // NS_PER_SECOND), self.base)
         if self.pending is None:
             self.pending = _Pending(second, self.last_id, self.last_ns)
         else:
@@ -321,7 +322,10 @@ class MarketGaps:
             if waits is not None and not recovered:
                 self._back()  # it was quiet
             return
-        if waits.live_ns < 0 or trade.exchange_ns < waits.after_ns or trade.trade_id == waits.after_id:
+        # one that happened before it went live does not end it: what happened in between was not sent
+        if waits.live_ns < 0 or trade.exchange_ns < max(
+            waits.after_ns, (waits.live_second + 1) * NS_PER_SECOND
+        ):
             return
         self._open(
             _Hole(

@@ -39,7 +39,7 @@ from squeezeflow_plugin.feeds.connection import FeedConnection
 from squeezeflow_plugin.feeds.reconnect import Backoff
 from squeezeflow_plugin.feeds.recovery import Continuity
 from squeezeflow_plugin.journal.journal import TradeJournal
-from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord, Instrument
+from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord, Instrument, MarketKind
 from squeezeflow_plugin.settings import Endpoint
 from squeezeflow_plugin.simulator.conversation import Conversation
 from squeezeflow_plugin.simulator.dialect import Ask, Frame, Refused, Stock
@@ -374,9 +374,14 @@ def judged(seed: int, made: Market, faults: Sequence[Fault], stage: WireStage) -
 
 
 def _is_shallow(instrument: Instrument) -> bool:
-    """Whether the exchange shows its newest ten trades alone (Hyperliquid), or other sizes than its stream's
-    (Bitget's coin-margined): what was missed stays a hole."""
-    return instrument.exchange == "HYPERLIQUID" or (instrument.exchange == "BITGET" and instrument.inverse)
+    """Whether what was missed may stay a hole: the exchange shows its newest ten trades (Hyperliquid) or sixty
+    (Bybit's spot) alone, or other sizes than its stream's (Bitget's coin-margined)."""
+    match instrument.exchange:
+        case "BYBIT":
+            return instrument.kind is MarketKind.SPOT
+        case "BITGET":
+            return instrument.inverse
+    return instrument.exchange == "HYPERLIQUID"
 
 
 def _gone(every: MarketTrades, shown: MarketTrades) -> set[int]:
