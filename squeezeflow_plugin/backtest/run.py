@@ -29,6 +29,7 @@ from squeezeflow_plugin.errors import BacktestError, SettingsError
 from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.provider.dataprovider import check_version
 from squeezeflow_plugin.provider.desk import pair_markets
+from squeezeflow_plugin.provider.tuning import tuned
 from squeezeflow_plugin.settings import Settings, load
 from squeezeflow_plugin.store.contract import BarStore
 from squeezeflow_plugin.store.registry import open_store
@@ -71,7 +72,7 @@ def backtest(options: BacktestOptions) -> Outcome:
     asked = _asked(options)
     with freqtrade_refusals():
         config = configuration(options)
-        settings = options.applied_to(load(config.get("squeezeflow")))
+        settings = options.applied_to(tuned(load(config.get("squeezeflow")), options.userdir))
         store = open_store(settings)
         try:
             run = prepare(config, settings, store, asked, _rules(options))

@@ -37,6 +37,7 @@ from squeezeflow_plugin.phases.engine import fingerprint
 from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.provider.desk import pair_markets
 from squeezeflow_plugin.provider.final import final_rows
+from squeezeflow_plugin.provider.tuning import tuned
 from squeezeflow_plugin.settings import Settings, load
 from squeezeflow_plugin.store.registry import open_store
 
@@ -107,7 +108,7 @@ def sweep(options: SweepOptions) -> list[Finished]:
 
 def _tasks(options: SweepOptions) -> Iterator[_Task]:
     config = configuration(options.base)
-    settings = options.base.applied_to(load(config.get("squeezeflow")))
+    settings = options.base.applied_to(tuned(load(config.get("squeezeflow")), options.base.userdir))
     exchange: str = config["exchange"]["name"]
     whitelist = tuple(config.get("pairs") or config["exchange"]["pair_whitelist"])
     for timerange, chosen in itertools.product(options.timeranges, options.pairs):
@@ -172,7 +173,7 @@ def run_one(key: str, params: dict[str, Any], options: BacktestOptions) -> Finis
 
 def _summary(params: Mapping[str, Any], options: BacktestOptions) -> Summary:
     config = configuration(options)
-    settings = options.applied_to(load(config.get("squeezeflow")))
+    settings = options.applied_to(tuned(load(config.get("squeezeflow")), options.userdir))
     settings = replace(settings, params={**settings.params, **params})
     store = open_store(settings)
     try:

@@ -21,11 +21,12 @@ def _parity(args: argparse.Namespace) -> int:
     from squeezeflow_plugin.backtest.stepper import Rules
     from squeezeflow_plugin.provider.final_parity import run_final_parity
     from squeezeflow_plugin.provider.replay import run_parity
+    from squeezeflow_plugin.provider.tuning import tuned
     from squeezeflow_plugin.settings import load
 
     options = BacktestOptions(config=tuple(args.config), userdir=args.userdir, export="none")
     config = None if args.no_trades else configuration(options)
-    settings = load(None if config is None else config.get("squeezeflow"))
+    settings = tuned(load(None if config is None else config.get("squeezeflow")), args.userdir)
     if args.data_dir is not None:
         settings = replace(settings, data_dir=args.data_dir)
     start, stop = args.timerange
@@ -55,9 +56,10 @@ def _explain(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from squeezeflow_plugin.provider.explaining import run_explain, text_lines, to_json
+    from squeezeflow_plugin.provider.tuning import tuned
     from squeezeflow_plugin.settings import load
 
-    settings = load()
+    settings = tuned(load(), args.userdir)
     if args.data_dir is not None:
         settings = replace(settings, data_dir=args.data_dir)
     found = run_explain(settings, args.exchange, args.pair, args.at)
@@ -106,6 +108,9 @@ def add_to(commands: Commands) -> None:
     )
     explain.add_argument("--data-dir", type=Path, help="folder of the store (default: the settings')")
     explain.add_argument("--exchange", default="binance", help="FreqTrade's name of the traded exchange")
+    explain.add_argument(
+        "--userdir", type=Path, default=Path("user_data"), help="FreqTrade's user_data folder"
+    )
     explain.add_argument("--json", action="store_true", help="one JSON object instead of text")
     explain.set_defaults(command=_explain)
     backtest = commands.add_parser("backtest", help="FreqTrade's Backtesting stepped through every second")

@@ -10,9 +10,7 @@ so it holds nothing but definitions.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from copy import copy
-from dataclasses import fields, replace
 from typing import Any, Final
 
 from freqtrade.enums import RunMode
@@ -20,7 +18,8 @@ from freqtrade.strategy import IntParameter, IStrategy, RealParameter
 from freqtrade.strategy.parameters import NumericParameter
 
 from squeezeflow_plugin.phases.params import Params
-from squeezeflow_plugin.phases.ranges import ENTRY_RANGES, RANGES, WEIGHT_NAMES, params_of, values_of
+from squeezeflow_plugin.phases.ranges import ENTRY_RANGES, RANGES, params_of, values_of
+from squeezeflow_plugin.provider.tuning import DECIMALS, fixed, with_params
 from squeezeflow_plugin.settings import Settings
 
 _DEFAULTS: Final = values_of(Params())
@@ -92,32 +91,24 @@ class SearchedStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships no t
         Raises ParameterError for one that is out of the method's range.
         """
         base = Params.from_mapping(settings.method)
-        fixed, values = _fixed(settings.params), values_of(base)
+        named, values = fixed(settings), values_of(base)
         for name in _SEARCHED:
             # this object's own: what FreqTrade looks up otherwise stands in the class, which others share
             parameter = copy(getattr(self, name))
-            if name in fixed:
+            if name in named:
                 parameter.value, parameter.load, parameter.optimize = values[name], False, False
             setattr(self, name, parameter)
         self.ft_load_hyper_params(self.config.get("runmode") == RunMode.HYPEROPT)
-        found = self.searched_params(base)
-        return replace(settings, params={name: getattr(found, name) for name in _NAMES})
+        return with_params(settings, self.searched_params(base))
 
     def searched_params(self, base: Params) -> Params:
-        """``base`` with the values that the parameters have now, in hyperopt those of the epoch.
-
-        Steps leave a rounding behind, 0.15000000000000002, which FreqTrade's file does not keep.
-        """
+        """``base`` with the values that the parameters have now, in hyperopt those of the epoch."""
         given = {name: getattr(self, name) for name in RANGES}
-        return params_of({name: round(each.value, 9) for name, each in given.items() if each.load}, base)
+        return params_of(
+            {name: round(each.value, DECIMALS) for name, each in given.items() if each.load}, base
+        )
 
 
 _SEARCHED: Final = tuple(
     name for name, value in vars(SearchedStrategy).items() if isinstance(value, NumericParameter)
 )
-_NAMES: Final = tuple(field.name for field in fields(Params) if field.name != "regular")
-
-
-def _fixed(params: Collection[str]) -> set[str]:
-    """The names of ``RANGES`` that settings fix."""
-    return {*params} | ({*WEIGHT_NAMES} if "weights" in params else set())

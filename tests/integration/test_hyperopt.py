@@ -19,6 +19,7 @@ from freqtrade.resolvers import StrategyResolver
 from squeezeflow_plugin.phases.engine import fingerprint
 from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.phases.ranges import RANGES, params_of
+from squeezeflow_plugin.provider.tuning import tuned
 from squeezeflow_plugin.settings import load
 from tests.integration.offline_stage import Stage, stage
 from tests.integration.test_stock_backtest import backtest, configuration
@@ -87,6 +88,7 @@ def test_the_best_set_is_applied_by_freqtrades_own_file(
     config = configuration(staged, "backtesting", "futures", "--timerange", TIMERANGE, extra=fixed(staged))
     bot = StrategyResolver.load_strategy(config | {"runmode": RunMode.DRY_RUN})
     assert Params.from_mapping(bot.tuned(load(config["squeezeflow"])).method) == found_by(best)
+    assert tuned(load(config["squeezeflow"]), staged.userdir) == bot.tuned(load(config["squeezeflow"]))
     tested = StrategyResolver.load_strategy(config)
     assert tested._offline.params == found_by(best)
     assert config["squeezeflow_data"]["engine"] == fingerprint(found_by(best))
