@@ -57,6 +57,7 @@ from squeezeflow_plugin.strategy.quiet import QuietStrategy
 from squeezeflow_plugin.strategy.records import (
     epoch_second,
     fill_of,
+    is_taken,
     name_event,
     open_trade,
     open_trades,
@@ -218,7 +219,7 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
         dataframe = dataframe.assign(enter_long=0, enter_short=0)
         pair = metadata["pair"]
         entry = self._session.entry(pair) if self._session is not None else None
-        if entry is None or (entry.direction < 0 and not self.can_short) or was_traded(pair, entry.tag):
+        if entry is None or (entry.direction < 0 and not self.can_short) or is_taken(pair, entry):
             return dataframe
         last = dataframe.index[-1]
         dataframe.loc[last, "enter_long" if entry.direction > 0 else "enter_short"] = 1

@@ -8,7 +8,7 @@ from freqtrade.persistence import Order, Trade
 
 from squeezeflow_plugin.phases.tags import EnterTag, parse_tag
 from squeezeflow_plugin.strategy.offline import Offer
-from squeezeflow_plugin.strategy.trades import Fill, OpenTrade
+from squeezeflow_plugin.strategy.trades import Entry, Fill, OpenTrade
 
 
 def open_trades() -> tuple[OpenTrade, ...]:
@@ -35,6 +35,16 @@ def was_traded(pair: str, tag: EnterTag) -> bool:
     """Whether FreqTrade's database has a trade, open or closed, on this entry event."""
     known = (parse_tag(trade.enter_tag) for trade in Trade.get_trades_proxy(pair=pair))
     return any(other is not None and other.second == tag.second for other in known)
+
+
+def is_taken(pair: str, entry: Entry) -> bool:
+    """Whether the entry's event was traded, or a trade of the pair is open on its side.
+
+    Live, FreqTrade leaves trades before it enters others; its backtest looks at an entry before it leaves a
+    trade on the same side. An entry that waits for the second after the exit is the same in both.
+    """
+    held = Trade.get_trades_proxy(pair=pair, is_open=True)
+    return was_traded(pair, entry.tag) or any(trade.is_short == (entry.direction < 0) for trade in held)
 
 
 def name_event(trade: Trade, offer: Offer | None) -> None:

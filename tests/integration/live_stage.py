@@ -11,7 +11,7 @@ import contextlib
 import datetime as dt
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -134,6 +134,24 @@ class Book:
 
 
 @dataclass(frozen=True)
+class Equality:
+    """Live orders beside a backtest's: those that both have, and those that only one of them has."""
+
+    same: tuple[Order, ...]
+    only_live: tuple[Order, ...]
+    only_backtest: tuple[Order, ...]
+
+    @classmethod
+    def of(cls, live: Iterable[Order], backtest: Iterable[Order]) -> Equality:
+        lived, tested = frozenset(live), frozenset(backtest)
+        return cls(*(tuple(sorted(part)) for part in (lived & tested, lived - tested, tested - lived)))
+
+    def count(self, kind: Literal["entry", "exit"]) -> int:
+        """How many of the orders that are the same are entries, or exits."""
+        return sum(order.kind == kind for order in self.same)
+
+
+@dataclass(frozen=True)
 class Lived:
     """A finished live run: its orders in order of time, and what it left behind."""
 
@@ -146,7 +164,7 @@ def live_run(stage: Stage, folder: Path, start: int, stop: int, params: Mapping[
     """Live through the seconds ``[start, stop)`` of the stage's store, with a store of the bot's own."""
     config = stage.config()
     assets = tuple(pair.partition("/")[0] for pair in config["exchange"]["pair_whitelist"])
-    settings = load({"data_dir": str(folder / "live")}, {})
+    settings = load({"data_dir": str(folder / "live"), "params": dict(params)}, {})
     settings.data_dir.mkdir()
     live = EmbeddedBarStore(settings.store_path)
     live.put_instruments(stage.store.instruments())

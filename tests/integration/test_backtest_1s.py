@@ -1,32 +1,20 @@
-"""The stepper against FreqTrade's own loop, against a live bot, and from the command line."""
+"""The stepper against FreqTrade's own loop, and from the command line."""
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-import logging
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import freqtrade.freqtradebot
 import pytest
-from freqtrade.configuration import Configuration
 from freqtrade.data.btanalysis import load_backtest_stats
-from freqtrade.freqtradebot import FreqtradeBot
 
 from squeezeflow_plugin.backtest.stepper import Rules
 from squeezeflow_plugin.backtest.window import Asked
 from squeezeflow_plugin.cli import main
-from squeezeflow_plugin.market import NS_PER_SECOND
-from squeezeflow_plugin.settings import Settings, load
-from squeezeflow_plugin.store.decisions import DecisionLog
-from squeezeflow_plugin.store.embedded import EmbeddedBarStore
-from squeezeflow_plugin.strategy.bot import SqueezeFlowStrategy
-from tests.integration.freqtrade_stage import StoreClock, exchange
 from tests.integration.seconds_stage import (
     END,
-    OFTEN,
     Stage,
     left_early,
     run_stock,
@@ -102,91 +90,6 @@ def test_delay_and_slippage_make_fills_later_and_worse(stage: Stage) -> None:
     side = -1 if near[1] else 1
     assert slipping[4] == pytest.approx(near[4] * (1 + side * 0.001), rel=1e-9)
     assert slipping[5] == pytest.approx(near[5] * (1 - side * 0.001), rel=1e-6)
-
-
-def _bot(
-    stage: Stage, clock: StoreClock, tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
-) -> FreqtradeBot:
-    overlay = {
-        "db_url": f"sqlite:///{tmp_path / 'trades.sqlite'}",
-        "exchange": {
-            "pair_whitelist": ["BTC/USDT"],
-            "outdated_offset": 10_000_000,  # the market's day is long past by FreqTrade's clock
-            "ccxt_config": {"urls": {"api": {"public": url}}, "enableRateLimit": False},
-        },
-        "squeezeflow": {"data_dir": str(tmp_path / "live"), "lookback_hours": 2.25, "params": OFTEN},
-    }
-    (tmp_path / "live.json").write_text(json.dumps(overlay))
-    monkeypatch.setattr(SqueezeFlowStrategy, "make_clock", lambda _self: clock)
-    # FreqTrade locks a pair until its own now, which must be the market's.
-    monkeypatch.setattr(freqtrade.freqtradebot, "datetime", _stepped(clock))
-    files = [*map(str, stage.options.config), str(tmp_path / "live.json")]
-    args = {"config": files, "user_data_dir": str(stage.userdir), "strategy": "SqueezeFlow"}
-    bot = FreqtradeBot(Configuration(args, None).get_config())
-    bot.state = bot.state.__class__.RUNNING
-    return bot
-
-
-def _stepped(clock: StoreClock) -> type[dt.datetime]:
-    class SteppedDatetime(dt.datetime):
-        @classmethod
-        def now(cls, tz: dt.tzinfo | None = None) -> SteppedDatetime:
-            return cls.fromtimestamp(clock.now_ns() / NS_PER_SECOND, tz)
-
-    return SteppedDatetime
-
-
-def _live_decisions(settings: Settings) -> set[tuple[str, int, str]]:
-    """The orders of a live run: what, the decided second, the tag."""
-    log = DecisionLog(settings.decisions_path, readonly=True)
-    try:
-        return {
-            (event.kind, event.second, event.tag) for event in log.events() if event.kind.endswith("_order")
-        }
-    finally:
-        log.close()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("stage", [{"futures": False, "more": {}, "assets": ("BTC",)}], indirect=True)
-def test_a_live_bot_decides_the_same_at_the_same_seconds(
-    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    logging.getLogger("freqtrade").setLevel(logging.WARNING)
-    start, stop = END - 3 * 3600, END - 3 * 3600 + 1200
-    settings = load({"data_dir": str(tmp_path / "live")}, {})
-    settings.data_dir.mkdir()
-    live = EmbeddedBarStore(settings.store_path)
-    live.put_instruments(stage.store.instruments())
-    live.append(stage.store.records(0, start))
-    closes = _closes(stage, start - 600, stop)
-    clock = StoreClock(start * NS_PER_SECOND + 500_000_000, live, list(stage.store.records(start, stop)))
-
-    def price() -> float:
-        return closes[max(second for second in closes if second <= clock.last_ended)]
-
-    with exchange(price) as (url, _):
-        bot = _bot(stage, clock, tmp_path, url, monkeypatch)
-        try:
-            while clock.last_ended < stop - 1:
-                bot.process()
-        finally:
-            bot.cleanup()
-            live.close()
-
-    run = stage.run(Asked(start, stop), Rules(noise=False))
-    expected = set()
-    for trade in trades_of(run):
-        expected.add(("entry_order", trade[2] // 1000 - 2, trade[14]))
-        if trade[15] != "force_exit":  # by the end of the span
-            expected.add(("exit_order", trade[3] // 1000 - 2, trade[15]))
-    assert len(expected) >= 4
-    assert _live_decisions(settings) == expected
-
-
-def _closes(stage: Stage, start: int, stop: int) -> dict[int, float]:
-    bars = stage.store.bars(start, stop, ["BINANCE:btcusdt"])
-    return dict(zip(bars.second.tolist(), bars.close.tolist(), strict=True))
 
 
 @pytest.fixture
