@@ -1,9 +1,10 @@
 """A backtest of seconds: against FreqTrade's own loop, trade by trade, and over a month.
 
 Writes a simulated market first (20 s a day), runs it spot and futures through the stepper and through
-FreqTrade's Backtesting fed with the same one-second candles in its own way, compares every trade and prints
-one JSON line. ``--store FILE`` takes a market that is there; with ``--month`` the command line is run on two
-days of it and on all of it, for time and memory.
+FreqTrade's Backtesting fed with the same one-second candles in its own way and compares every trade. Then the
+command line is run on two days and on a month, made of that day again and again, for time and memory. Prints
+one JSON line; ``figures`` says what is to be reached and whether it is. ``--store FILE`` takes a market that
+is there, whole, for the month.
 """
 
 from __future__ import annotations
@@ -23,8 +24,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the reference lies beside the tests
 
+import msgspec  # noqa: E402 - after the path is known
+
+from benchmarks.measuring import figure, machine  # noqa: E402
 from squeezeflow_plugin.backtest.stepper import Rules  # noqa: E402 - after the path is known
 from squeezeflow_plugin.backtest.window import Asked  # noqa: E402
+from squeezeflow_plugin.market import NS_PER_SECOND, ClosingRecord  # noqa: E402
 from squeezeflow_plugin.phases import engine  # noqa: E402
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore  # noqa: E402
 from tests.integration.seconds_stage import (  # noqa: E402
@@ -41,6 +46,7 @@ from tests.integration.seconds_stage import (  # noqa: E402
 
 ASSETS = ("BTC", "ETH", "SOL")
 CHUNK_MS = 7200 * 1000
+DAYS = 30
 BRIEF = {**OFTEN, "min_score": 4.0, "rearm": 120, "exit_threshold": 0.05}
 """Many trades that are soon over."""
 
@@ -100,6 +106,47 @@ def command(store: Path, userdir: Path, timerange: str) -> dict[str, Any]:
     }
 
 
+def repeated(source: Path, target: Path, days: int) -> Path:
+    """A store in which the last day of ``source`` stands ``days`` times, the last time at its own place."""
+    store, given = EmbeddedBarStore(target), EmbeddedBarStore(source, readonly=True)
+    store.put_instruments(given.instruments())
+    _, stop = given.span() or (0, 0)
+    for back in range(days - 1, -1, -1):
+        store.append(moved(record, -86_400 * back) for record in given.records(stop - 86_400, stop))
+    store.close()
+    given.close()
+    return target
+
+
+def moved(record: ClosingRecord, by_s: int) -> ClosingRecord:
+    """The record of another time."""
+    bars, revisions = (
+        tuple(msgspec.structs.replace(bar, second=bar.second + by_s) for bar in part)
+        for part in (record.bars, record.revisions)
+    )
+    second, closed_ns = record.second + by_s, record.closed_ns + by_s * NS_PER_SECOND
+    return msgspec.structs.replace(record, second=second, closed_ns=closed_ns, bars=bars, revisions=revisions)
+
+
+def figures(found: dict[str, Any]) -> dict[str, Any]:
+    """What is to be reached."""
+    modes, month = [found["spot"], found["futures"]], found.get("month")
+    reached = {
+        "trades": figure(sum(mode["trades"] for mode in modes), "trades", 300),
+        "over_chunk_borders": figure(sum(mode["over_chunk_borders"] for mode in modes), "trades", 1),
+        "in_position_least": figure(min(mode["in_position"] for mode in modes), "share", 0.1),
+        "in_position_most": figure(max(mode["in_position"] for mode in modes), "share", 0.2, at_most=True),
+        "cpu_of_stock": figure(min(mode["cpu_ratio"] for mode in modes), "times the stepper's", 8),
+    }
+    if month is not None:
+        reached |= {
+            "month_wall": figure(month["whole"]["wall_s"], "s", 180, at_most=True),
+            "month_peak": figure(month["whole"]["peak_mb"], "MB", 900, at_most=True),
+            "month_peak_of_two_days": figure(month["peak_ratio"], "times", 1.2, at_most=True),
+        }
+    return reached
+
+
 def month(store: Path, folder: Path) -> dict[str, Any]:
     """Two days and everything."""
     reader = EmbeddedBarStore(store, readonly=True)
@@ -120,9 +167,7 @@ def main() -> None:
     parser.add_argument(
         "--hours", type=float, default=24.0, help="length of the market and of the comparison"
     )
-    parser.add_argument(
-        "--month", action="store_true", help="time and memory of two days and of the whole store"
-    )
+    parser.add_argument("--no-month", action="store_true", help="the comparison only")
     args = parser.parse_args()
     engine.prepare()  # compiled once an installation
     with tempfile.TemporaryDirectory() as name:
@@ -136,9 +181,10 @@ def main() -> None:
             span = stage.store.span()
             stop = 0 if span is None else span[1]
             found[mode] = compare(stage, Asked(stop - round(args.hours * 3600), stop))
-        if args.month:
-            found["month"] = month(store, folder)
-    sys.stdout.write(json.dumps(found) + "\n")
+        if not args.no_month:
+            long = args.store or repeated(store, folder / "month.sqlite", DAYS)
+            found["month"] = month(long, folder)
+    sys.stdout.write(json.dumps({"figures": figures(found), **found, "machine": machine()}) + "\n")
 
 
 if __name__ == "__main__":
