@@ -18,6 +18,8 @@ from squeezeflow_plugin.clock import Clock
 from squeezeflow_plugin.collector.announcing import Announcer
 from squeezeflow_plugin.collector.api import AggrApi
 from squeezeflow_plugin.collector.bot import BotWatch
+from squeezeflow_plugin.collector.flowpage.page import FlowPage, Watched
+from squeezeflow_plugin.collector.flowpage.view import FlowView
 from squeezeflow_plugin.collector.health import Health, Sources
 from squeezeflow_plugin.collector.metrics import Metrics, StateSource
 from squeezeflow_plugin.collector.quality import QualityProbe
@@ -27,6 +29,7 @@ from squeezeflow_plugin.collector.stats import Stats
 from squeezeflow_plugin.collector.storing import StoreQueue
 from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord, Instrument
 from squeezeflow_plugin.settings import Settings
+from squeezeflow_plugin.store.decisions import DecisionLog
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
 
 _BUS_PATIENCE_S = 2.0
@@ -85,6 +88,17 @@ class Outlets:
                 self._shipper,
             )
         )
+        self._page = FlowPage(
+            FlowView(
+                EmbeddedBarStore(settings.store_path, readonly=True),
+                DecisionLog(settings.decisions_path, readonly=True),
+                instruments,
+                settings.quotes,
+                settings.params,
+            ),
+            Watched(settings.collector, self._health.data, lambda: stats().offsets_ms, self._market_ns),
+            clock,
+        )
 
     def stored(self, records: tuple[ClosingRecord, ...], delays_ms: Sequence[float]) -> None:
         """The store has these records, so long after their seconds' ends."""
@@ -103,6 +117,7 @@ class Outlets:
         async with AsyncExitStack() as stack:
             stack.callback(self._close)
             api, health = self._api.application(), self._health.application()
+            self._page.add_to(health)
             await stack.enter_async_context(serving(api, settings.listen, settings.api_port, "aggr API"))
             await stack.enter_async_context(serving(health, settings.listen, settings.health_port, "health"))
             if self._announcer is None:
