@@ -1,4 +1,4 @@
-"""What a bot on this machine decided last, from its decision log; nothing where there is none."""
+"""What a bot on this machine decided last, and why it may not enter; nothing where there is none."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from pathlib import Path
 
 import msgspec
 
+from squeezeflow_plugin.store.botstatus import STATUS_FILE, read_status
 from squeezeflow_plugin.store.decisions import DecisionLog
 
 
 class PairState(msgspec.Struct, frozen=True):
-    """A pair's newest decision; ``score`` is None where the log has no such column."""
+    """A pair's newest decision; ``score`` is None where the log has no such column.
+
+    ``veto`` is why the pair may not be entered now, as the bot's status says, else as was decided.
+    """
 
     pair: str
     second: int
@@ -31,19 +35,22 @@ class BotWatch:
 
     def __init__(self, path: Path) -> None:
         self._log = DecisionLog(path, readonly=True)
+        self._status = path.with_name(STATUS_FILE)
 
     def look(self) -> BotState | None:
         """The newest decisions; None before the first. Raises StoreError."""
         rows = self._log.newest()
         if not rows:
             return None
+        status = read_status(self._status)
+        standing = {} if status is None else status.vetoes
         pairs = tuple(
             PairState(
                 row.pair,
                 row.second,
                 row.latency_ms,
                 row.value("score") if "score" in row.columns else None,
-                row.veto,
+                standing.get(row.pair, row.veto),
             )
             for row in rows
         )

@@ -55,6 +55,7 @@ def _simulate(args: argparse.Namespace) -> int:
         replay=args.replay,
         hours=args.hours,
         truth=args.truth,
+        release_every_s=args.release_every,
         exchanges=settings.exchanges,
         log_level=settings.log_level,
     )
@@ -141,6 +142,12 @@ def add_to(commands: Commands) -> None:
     )
     simulate.add_argument(
         "--truth", type=Path, metavar="FILE", help="receives every trade sent, one JSON a line"
+    )
+    simulate.add_argument(
+        "--release-every",
+        type=positive,
+        metavar="S",
+        help="the assets' first squeezes follow each other so many seconds apart",
     )
     simulate.set_defaults(command=_simulate)
 

@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from squeezeflow_plugin.phases.decision import Decision
 from squeezeflow_plugin.phases.layout import RESET_EXPLOSION
 
 _TAG = re.compile(r"sf:(\d+\.\d{2})\|(?:(.+)\|)?e=(\d+)")
@@ -62,6 +63,12 @@ def note_of(values: Mapping[str, float]) -> str:
     parts = [name for name, field_name in _PARTS if values[field_name] > 0.0]
     covered = math.floor(min(values["coverage_spot_1h"], values["coverage_perp_1h"]) * 100 + _EPS)
     return "|".join(["div", reset, *parts, f"cov{covered}"])
+
+
+def event_tag(event: Decision, further: str = "") -> EnterTag:
+    """The tag of an entry event, ``further`` behind the note that follows from the decision."""
+    note = note_of({name: float(getattr(event, name)) for name in NOTED})
+    return tag_of(event.score, event.second, f"{note}|{further}" if further else note)
 
 
 def parse_tag(text: str | None) -> EnterTag | None:

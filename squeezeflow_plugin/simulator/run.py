@@ -47,7 +47,8 @@ class SimulatorOptions:
     ``state_file`` receives the port and what else the others need, once the exchange serves; ``replay`` a
     recorded trades file; ``hours`` only writes that much history up to now and ends; ``truth`` receives
     every trade sent as one JSON a line; ``late_share`` is the share of trades that are sent 0.5 to 3 s
-    late. ``exchanges`` are served, with Binance's markets in any case; the history is of theirs alone.
+    late. ``exchanges`` are served, with Binance's markets in any case; the history is of theirs alone. With
+    ``release_every_s`` the assets' first squeezes follow each other so many seconds apart.
     """
 
     seed: int = 1
@@ -59,6 +60,7 @@ class SimulatorOptions:
     hours: float | None = None
     truth: Path | None = None
     late_share: float = Delays.late_share
+    release_every_s: int | None = None
     exchanges: tuple[str, ...] = ("BINANCE", "BINANCE_FUTURES")
     log_level: str = "INFO"
 
@@ -127,7 +129,7 @@ def live_venue(options: SimulatorOptions, start: int, first_second: int) -> Venu
         _source(options, number, profile, recording, start, first_second)
         for number, profile in enumerate(profiles)
     ]
-    return Venue(sources, options.seed, echoes(options.exchanges, profiles))
+    return Venue(sources, options.seed, echoes(options.exchanges, profiles), options.release_every_s)
 
 
 def _source(

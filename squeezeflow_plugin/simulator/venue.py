@@ -34,8 +34,15 @@ class Planned:
 class Venue:
     """Every market of every asset, minute by minute: Binance's, and the ``echoes`` of them elsewhere."""
 
-    def __init__(self, sources: Sequence[AssetSource], seed: int, echoes: Sequence[Echo] = ()) -> None:
+    def __init__(
+        self,
+        sources: Sequence[AssetSource],
+        seed: int,
+        echoes: Sequence[Echo] = (),
+        release_every_s: int | None = None,
+    ) -> None:
         self._sources = tuple(sources)
+        self._release_every_s = release_every_s
         self._seed = seed
         self._rng_seed = (seed, 0x5C23)
         self.echoes = tuple(echoes)
@@ -68,12 +75,15 @@ class Venue:
         """Let the first asset's episode break loose at ``second`` and the others' soon after; what comes
         first.
 
-        None where no asset has an episode that waits. What was sent before ``second`` does not change.
+        None where no asset has an episode that waits. What was sent before ``second`` does not change. With
+        ``release_every_s`` the others follow in their order, so many seconds apart.
         """
         first = None
         rng = np.random.default_rng(self._rng_seed)
         for number, source in enumerate(self._sources):
             after = int(rng.uniform(*_RELEASE_AFTER_S[min(number, len(_RELEASE_AFTER_S) - 1)]))
+            if self._release_every_s is not None:
+                after = number * self._release_every_s
             if not source.episodes or source.episodes[-1].release is not None:
                 continue
             for minute in source.release(second + (after if first else 0)):

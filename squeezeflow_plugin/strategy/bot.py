@@ -93,8 +93,8 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
 
     @property
     def protections(self) -> list[dict[str, Any]]:
-        """FreqTrade's, on by default; a subclass may have others, an empty list none."""
-        return [dict(each) for each in PROTECTIONS]
+        """Those that are always on and those that the parameter file asks for."""
+        return [*(dict(each) for each in PROTECTIONS), *super().protections]
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

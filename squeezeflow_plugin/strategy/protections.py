@@ -1,6 +1,8 @@
 """FreqTrade's protections as this strategy sets them.
 
-Durations are in minutes: counted in candles they would be 0 in a backtest that steps through seconds.
+Durations are in minutes: counted in candles they would be 0 in a backtest that steps through seconds. None of
+them speaks where the method works as it should - it waits between two events of an asset by itself - so a
+backtest without ``--enable-protections`` trades what the bot trades until one of them does.
 """
 
 from __future__ import annotations
@@ -9,8 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 PROTECTIONS: tuple[Mapping[str, Any], ...] = (
-    # as long as the method itself waits between two events of an asset
-    {"method": "CooldownPeriod", "stop_duration": 5},
     # three stops in two hours: whatever this market does, the stops do not suit it
     {
         "method": "StoplossGuard",

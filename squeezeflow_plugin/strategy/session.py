@@ -28,7 +28,7 @@ from squeezeflow_plugin.market import NS_PER_SECOND, Instrument
 from squeezeflow_plugin.phases.decision import Decision
 from squeezeflow_plugin.phases.exits import Exit
 from squeezeflow_plugin.phases.params import Params
-from squeezeflow_plugin.phases.tags import NOTED, EnterTag, note_of, tag_of
+from squeezeflow_plugin.phases.tags import EnterTag, event_tag
 from squeezeflow_plugin.provider.closings import ClosedSecond
 from squeezeflow_plugin.provider.desk import Scored, Watched, open_desk, spec_of
 from squeezeflow_plugin.provider.digest import input_digest
@@ -36,6 +36,7 @@ from squeezeflow_plugin.provider.fastpath import FastPath
 from squeezeflow_plugin.provider.live import NS_PER_MS, LiveFollower
 from squeezeflow_plugin.provider.timeline import numbers_of
 from squeezeflow_plugin.settings import Settings
+from squeezeflow_plugin.store.botstatus import STATUS_FILE, BotStatus, OpenPosition, write_status
 from squeezeflow_plugin.store.contract import BarStore
 from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision
 from squeezeflow_plugin.strategy.columns import shown
@@ -172,6 +173,7 @@ class Session:
         except SqueezeFlowError as error:
             self.errors += 1
             self._stand_still(f"the last second was not finished: {error}", type(error).__name__)
+        self._tell_status()
 
     def _advance(self, trades: tuple[OpenTrade, ...]) -> None:
         if not self._finished:
@@ -271,9 +273,8 @@ class Session:
             return None
         if self._gate.refuses(pair, event.second):
             return None
-        found = {name: getattr(event, name) for name in NOTED}
-        note = "|".join(filter(None, (note_of(found), self._gate.note(pair, event.second))))
-        return Entry(tag_of(event.score, event.second, note), decision.entry, decision.second)
+        tag = event_tag(event, self._gate.note(pair, event.second))
+        return Entry(tag, decision.entry, decision.second)
 
     def _exit(self, pair: str, trade_id: int) -> Exit | None:
         timeline = self.desk.timelines.get(pair)
@@ -327,6 +328,31 @@ class Session:
                     decision.veto,
                 ),
             )
+
+    def _tell_status(self) -> None:
+        """Write down what holds now, for the health page; a disk that refuses is not the bot's affair."""
+        positions = tuple(
+            OpenPosition(
+                trade.pair,
+                trade.trade_id,
+                trade.direction,
+                trade.tag.second if trade.tag else 0,
+                self.exit_name(trade.pair, trade.trade_id) or "",
+            )
+            for trade in self._trades
+        )
+        status = BotStatus(
+            self._clock.now_ns(),
+            self.desk.next_second,
+            self.follower.skew_ns / NS_PER_MS,
+            self.errors,
+            {pair: self.reason(pair) for pair in self.pairs},
+            positions,
+        )
+        try:
+            write_status(self._settings.data_dir / STATUS_FILE, status)
+        except OSError as error:
+            log.debug("the bot's status could not be written: %s", error)
 
     def _stand_still(self, reason: str, kind: str) -> None:
         """Nothing may be entered; the log says so once for each kind of reason."""

@@ -34,7 +34,7 @@ from squeezeflow_plugin.market import NS_PER_SECOND
 from squeezeflow_plugin.phases.engine import Engine
 from squeezeflow_plugin.phases.exits import Baseline, first_exit
 from squeezeflow_plugin.phases.params import Params
-from squeezeflow_plugin.phases.tags import NOTED, note_of, parse_tag, tag_of
+from squeezeflow_plugin.phases.tags import event_tag, parse_tag
 from squeezeflow_plugin.provider.datadir import PairWriter
 from squeezeflow_plugin.provider.final import final_rows
 from squeezeflow_plugin.settings import Settings, load
@@ -217,8 +217,7 @@ def plan_of(flow: Flow, params: Params, start: int, lag_s: int) -> Plan:
             if found is not None:
                 exits[second] = (found.second + lag_s, found.name)
         if newest >= 0 and tradable[row]:
-            note = note_of({name: float(decided.column(name)[newest]) for name in NOTED})
-            tag = tag_of(float(decided.score[newest]), int(flow.time[newest]), note)
+            tag = event_tag(decided.at(newest))
             entries[second + lag_s - 1] = (int(entry[row]), str(tag))  # FreqTrade moves it one row on
     return Plan(entries, exits)
 

@@ -1,188 +1,25 @@
-"""FreqTrade itself, in dry-run: ``FreqtradeBot.process`` driven second by second on our store.
-
-The clock is stepped, so two minutes of decisions take seconds; it stands minutes behind the real one,
-because FreqTrade refuses candles that are older than seven.
-"""
+"""FreqTrade itself, in dry-run: ``FreqtradeBot.process`` driven second by second on our store."""
 
 from __future__ import annotations
 
-import base64
-import gc
-import json
 import logging
-import shutil
-import socket
-import time
-import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
-from freqtrade.configuration import Configuration
-from freqtrade.freqtradebot import FreqtradeBot
 from freqtrade.persistence import Trade
+from freqtrade.rpc.rpc import RPC
 
-from squeezeflow_plugin.features.flow import Flow
 from squeezeflow_plugin.market import NS_PER_SECOND
-from squeezeflow_plugin.phases.engine import Engine
-from squeezeflow_plugin.phases.exits import Baseline, Exit, first_exit
-from squeezeflow_plugin.provider.dataprovider import SqueezeFlowDataProvider
-from squeezeflow_plugin.provider.digest import INPUTS
 from squeezeflow_plugin.provider.replay import run_parity
-from squeezeflow_plugin.settings import Settings, load
-from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision
-from squeezeflow_plugin.store.embedded import EmbeddedBarStore
-from squeezeflow_plugin.strategy.bot import SqueezeFlowStrategy
-from tests.integration.freqtrade_stage import StoreClock, exchange
-from tests.reference.flows import Episode, scripted_frame
-from tests.unit.provider.records import INSTRUMENTS, Script, script
-
-PAIR = "BTC/USDT"
-USER_DATA = Path(__file__).resolve().parents[2] / "user_data"
-RUN_S = 110
-LOGIN = ("tester", "only-on-loopback")
+from squeezeflow_plugin.store.decisions import DecisionLog
+from tests.integration.rehearsal import (
+    PAIR,
+    Rehearsal,
+    Story,
+)
 
 # FreqTrade and its dependencies warn about each other; only what they log as an error counts here.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(240)]
-
-
-@dataclass(frozen=True)
-class Story:
-    """Flow with one long entry event, after which spot sells and perps buy: the trade must leave."""
-
-    told: Script
-    flow: Flow
-    event: int
-    exit: Exit
-
-    def price(self, second: int) -> float:
-        return float(self.flow.close[second - int(self.flow.time[0])])
-
-
-def _flow(frame: pd.DataFrame) -> Flow:
-    return Flow.from_columns({name: frame[name].to_numpy() for name in frame.columns})
-
-
-def _first_event(frame: pd.DataFrame) -> int:
-    return int(np.flatnonzero(Engine().run(_flow(frame)).event > 0)[0])
-
-
-@pytest.fixture(scope="module")
-def story() -> Story:
-    rows = 8_700
-    place = _first_event(scripted_frame(5, rows, (Episode(6_600, 1),)))
-    frame = scripted_frame(5, rows, (Episode(6_600, 1),), start=int(time.time()) - place - 60)
-    assert _first_event(frame) == place
-    turn = slice(place + 8, place + 100)
-    frame.loc[frame.index[turn], "spot_sell"] += 25_000.0
-    frame.loc[frame.index[turn], "perp_buy"] += 80_000.0
-    told = script(frame.iloc[: place + RUN_S].reset_index(drop=True), seed=5)
-    # What the store will add up to: the spot volume is spread over two markets.
-    flow = _flow(told.frame)
-    decided = Engine().run(flow)
-    assert decided.event[place] == 1
-    found = first_exit(flow, decided, Baseline.of(decided.at(place)))
-    assert found is not None
-    return Story(told, flow, int(flow.time[place]), found)
-
-
-@dataclass
-class Rehearsal:
-    """A bot on its stage, before its first iteration."""
-
-    bot: FreqtradeBot
-    clock: StoreClock
-    store: EmbeddedBarStore
-    settings: Settings
-    asked: list[str]
-    api_port: int
-
-    def run_to(self, second: int) -> None:
-        """Drive the bot until the second is decided."""
-        while self.clock.last_ended < second:
-            self.bot.process()
-
-    def decisions(self) -> list[LoggedDecision]:
-        log = DecisionLog(self.settings.decisions_path, readonly=True)
-        rows = list(log.read(0, 2**40))
-        log.close()
-        return rows
-
-    def get(self, path: str) -> Any:
-        credentials = base64.b64encode(":".join(LOGIN).encode()).decode()
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.api_port}/api/v1/{path}",
-            headers={"Authorization": f"Basic {credentials}"},
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _config(tmp_path: Path, url: str, port: int) -> dict[str, Any]:
-    userdir = tmp_path / "user_data"
-    shutil.copytree(USER_DATA / "strategies", userdir / "strategies", ignore=shutil.ignore_patterns("__*"))
-    overlay = {
-        "db_url": f"sqlite:///{tmp_path / 'trades.sqlite'}",
-        "exchange": {
-            "pair_whitelist": [PAIR],
-            "ccxt_config": {"urls": {"api": {"public": url}}, "enableRateLimit": False},
-        },
-        "api_server": {
-            "enabled": True,
-            "listen_port": port,
-            "username": LOGIN[0],
-            "password": LOGIN[1],
-            "jwt_secret_key": "0" * 32,
-        },
-        "squeezeflow": {
-            "data_dir": str(tmp_path / "squeezeflow"),
-            "lookback_hours": 2.25,
-            "quotes": ["USDT", "USDC"],
-        },
-    }
-    (tmp_path / "overlay.json").write_text(json.dumps(overlay))
-    files = [str(USER_DATA / "config.json"), str(tmp_path / "overlay.json")]
-    args = {"config": files, "user_data_dir": str(userdir), "strategy": "SqueezeFlow"}
-    config: dict[str, Any] = Configuration(args, None).get_config()
-    return config
-
-
-@pytest.fixture
-def rehearsal(tmp_path: Path, story: Story, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rehearsal]:
-    settings = load({"data_dir": str(tmp_path / "squeezeflow")}, {})
-    store = EmbeddedBarStore(settings.store_path)
-    store.put_instruments(INSTRUMENTS)
-    start = story.event - 6
-    store.append(record for record in story.told.records if record.second < start)
-    clock = StoreClock(start * NS_PER_SECOND + 500_000_000, store, story.told.since(start))
-    monkeypatch.setattr(SqueezeFlowStrategy, "make_clock", lambda _self: clock)
-    with exchange(lambda: story.price(clock.last_ended)) as (url, asked):
-        port = _free_port()
-        config = _config(tmp_path, url, port)
-        settings = load(config["squeezeflow"], {})
-        bot = FreqtradeBot(config)
-        bot.state = bot.state.__class__.RUNNING
-        made = Rehearsal(bot, clock, store, settings, asked, port)
-        try:
-            yield made
-        finally:
-            bot.cleanup()
-            store.close()
-            # FreqTrade leaves loops and sockets to the collector; they are to be found here, where warnings
-            # are not errors, and not in some later test.
-            del bot, made.bot
-            Trade.session.remove()
-            gc.collect()
 
 
 def test_a_trade_is_entered_and_left_at_the_decision_seconds(
@@ -217,33 +54,116 @@ def test_a_trade_is_entered_and_left_at_the_decision_seconds(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-def test_the_rest_api_shows_the_phase_columns(rehearsal: Rehearsal, story: Story) -> None:
-    rehearsal.run_to(story.event - 3)
-    assert isinstance(rehearsal.bot.strategy.dp, SqueezeFlowDataProvider)
-    answer = rehearsal.get("pair_candles?pair=BTC/USDT&timeframe=1m&limit=5")
-    newest = dict(zip(answer["columns"], answer["data"][-1], strict=True))
-    row = rehearsal.decisions()[-1]
-    for name in set(row.columns) - {INPUTS}:
-        assert newest[name] == pytest.approx(row.value(name), rel=1e-8), name
-    assert newest["phase"] == "divergence_long"
-    assert newest["veto"] == ""
-    assert newest["close"] == pytest.approx(story.price(row.second))
-    assert newest["spot_buy"] > 0 < newest["perp_sell"]
-    assert {"date", "enter_long", "enter_tag"} <= set(answer["columns"])
+def test_the_emergency_stop_lies_at_the_exchange_while_the_trade_is_open(
+    rehearsal: Rehearsal, story: Story
+) -> None:
+    rehearsal.run_to(story.event + 5)
+    (trade,) = Trade.get_open_trades()
+    (stop,) = [order for order in trade.orders if order.ft_order_side == "stoploss"]
+    assert (stop.ft_is_open, stop.stop_price) == (True, pytest.approx(trade.stop_loss))
+    assert trade.open_rate * (1 + rehearsal.bot.strategy.stoploss) < trade.stop_loss < trade.open_rate
+    rehearsal.run_to(story.exit.second + 5)
+    assert [order.ft_is_open for order in trade.orders] == [False] * 3
+    assert trade.exit_reason == story.exit.name
 
 
-def test_a_bot_that_starts_again_takes_up_its_trade(
+@pytest.mark.parametrize("force", [True, False])
+def test_a_trade_opened_by_hand_is_guarded_by_the_stop_and_left_by_hand(
+    rehearsal: Rehearsal, story: Story, force: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    rehearsal.run_to(story.event - 4)
+    rehearsal.bot.config["force_entry_enable"] = force
+    entered = rehearsal.bot.execute_entry(PAIR, 500.0, enter_tag="force_entry")
+    assert entered is force, "FreqTrade asks for those only where it is allowed to"
+    if not force:
+        return
+    (trade,) = Trade.get_open_trades()
+    assert trade.open_rate * (1 + rehearsal.bot.strategy.stoploss) < trade.stop_loss, (
+        "the ATR's of that second"
+    )
+    rehearsal.run_to(story.event + 3)
+    assert caplog.text.count("only the stop loss guards it") == 1
+    assert [open_.enter_tag for open_ in Trade.get_open_trades()] == ["force_entry"], "one trade a pair"
+    RPC(rehearsal.bot)._rpc_force_exit(str(trade.id))
+    assert trade.exit_reason == "force_exit"
+    rehearsal.run_to(story.event + 8)
+    assert list(Trade.get_open_trades()) == []
+    log = DecisionLog(rehearsal.settings.decisions_path, readonly=True)
+    assert [(event.decision_second, event.tag) for event in log.events() if event.kind.endswith("fill")] == [
+        (0, "force_entry"),
+        (0, "force_exit"),
+    ]
+
+
+def test_a_forced_exit_is_not_entered_again(rehearsal: Rehearsal, story: Story) -> None:
+    rehearsal.run_to(story.event)
+    (trade,) = Trade.get_open_trades()
+    RPC(rehearsal.bot)._rpc_force_exit(str(trade.id))
+    rehearsal.run_to(story.event + 6)  # the event is still held for some of these seconds
+    assert [(each.is_open, each.exit_reason) for each in Trade.get_trades()] == [(False, "force_exit")]
+
+
+def test_a_position_that_is_added_to_keeps_its_event_and_its_exit(
     rehearsal: Rehearsal, story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rehearsal.run_to(story.event + 20)
+    strategy = rehearsal.bot.strategy
+    strategy.position_adjustment_enable = True
+    wanted = iter([200.0])
+
+    def add(trade: Trade, *_args: Any, **_kwargs: Any) -> float | None:
+        return next(wanted, None)
+
+    monkeypatch.setattr(strategy, "adjust_trade_position", add)
+    rehearsal.run_to(story.event + 10)
+    (trade,) = Trade.get_open_trades()
+    assert trade.nr_of_successful_entries == 2
+    before = trade.stop_loss
+    rehearsal.run_to(story.exit.second + 5)
+    assert (trade.is_open, trade.exit_reason) == (False, story.exit.name)
+    assert trade.stop_loss >= before
+    log = DecisionLog(rehearsal.settings.decisions_path, readonly=True)
+    fills = [event for event in log.events() if event.kind == "entry_fill"]
+    assert [event.decision_second for event in fills] == [story.event] * 2
+
+
+def test_an_order_that_is_filled_in_part_is_judged_from_the_event_all_the_same(
+    rehearsal: Rehearsal, story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange = rehearsal.bot.exchange
+    create = exchange.create_order
+
+    def half(**asked: Any) -> Any:
+        order = create(**asked)
+        if asked["side"] == "buy":
+            filled = order["amount"] / 2
+            order |= {"status": "canceled", "filled": filled, "remaining": order["amount"] - filled}
+            exchange._dry_run_open_orders[order["id"]] = order
+        return order
+
+    monkeypatch.setattr(exchange, "create_order", half)
+    rehearsal.run_to(story.event + 3)
+    (trade,) = Trade.get_open_trades()
+    assert trade.amount == pytest.approx(trade.amount_requested / 2, rel=1e-2)
+    rehearsal.run_to(story.exit.second + 5)
+    assert [(each.is_open, each.exit_reason) for each in Trade.get_trades()] == [(False, story.exit.name)]
+
+
+@pytest.mark.parametrize("down_s", [0, 90])
+def test_a_bot_that_starts_again_takes_up_its_trade(
+    rehearsal: Rehearsal,
+    story: Story,
+    down_s: int,
+) -> None:
+    """Also where the exit's second fell into the downtime: then it leaves in the first second after."""
+    rehearsal.run_to(story.event + 10)
     assert [trade.is_open for trade in Trade.get_trades()] == [True]
-    config = rehearsal.bot.config
-    rehearsal.bot.strategy.ft_bot_cleanup()
-    rehearsal.bot.rpc.cleanup()
-    config["api_server"]["listen_port"] = _free_port()
-    again = FreqtradeBot(config)
-    again.state = rehearsal.bot.state
+    back = story.event + 10 + down_s
+    assert (back > story.exit.second) == (down_s > 0)
+    rehearsal.clock.advance(down_s * NS_PER_SECOND)
+    rehearsal.clock.deliver()
+    again = rehearsal.start_again()
     try:
+        again.process()
         while rehearsal.clock.last_ended < story.exit.second + 5:
             again.process()
         trades = list(Trade.get_trades())

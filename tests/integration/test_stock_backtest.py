@@ -31,7 +31,7 @@ from squeezeflow_plugin.features.flow import Flow
 from squeezeflow_plugin.features.layout import INPUT_NAMES
 from squeezeflow_plugin.phases.engine import Engine
 from squeezeflow_plugin.phases.exits import Baseline, first_exit
-from squeezeflow_plugin.phases.tags import NOTED, note_of, tag_of
+from squeezeflow_plugin.phases.tags import event_tag
 from squeezeflow_plugin.provider.desk import pair_markets
 from squeezeflow_plugin.provider.final import final_rows
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
@@ -135,8 +135,7 @@ def _deals_of(pair: str, flow: Flow, *, shorts: bool) -> Iterator[Deal]:
         closed = min(closed, STOP - 60)
         free_from = (closed // 60 + 1) * 60  # no other entry in the candle of the exit
         if opened < closed:
-            note = note_of({name: float(getattr(event, name)) for name in NOTED})
-            tag = str(tag_of(event.score, event.second, note))
+            tag = str(event_tag(event))
             yield Deal(pair, opened, closed, tag, name, event.event < 0)
 
 

@@ -21,7 +21,7 @@ from squeezeflow_plugin.store.decisions import DecisionLog, TradeEvent
 from tests.soak.stage import now_s, pause, wait_for
 from tests.soak.trading import TradingStage, wait_for_trade
 
-ASSETS = LISTED_ASSETS[:14]
+ASSETS = LISTED_ASSETS[:16]
 KINDS = ("bot", "collector", "redis")
 PROMPT_S = 1.0
 """An exit order follows the decision that it could follow first within this time."""
@@ -75,7 +75,7 @@ def run_restarts(
         order = [kind for _ in range(rounds) for kind in rng.sample(KINDS, len(KINDS))]
         for kind in order:
             wait_for_trade(stage, 3.0, 3600.0, 1800.0)
-            pause(rng.uniform(0, 20.0))
+            pause(rng.uniform(0, 5.0))
             stage.kill(kind)
             pause(rng.choice((0.0, rng.uniform(0, 8.0))))
             stage.start(kind)

@@ -20,16 +20,17 @@ from squeezeflow_plugin.store.decisions import DecisionLog, TradeEvent
 from squeezeflow_plugin.up.app import Simulated
 from squeezeflow_plugin.up.overlay import bot_overlay, claim_port, credentials, traded_pairs, write_private
 from tests.redis_server import RedisServer
-from tests.soak.stage import now_s, pause, wait_for
+from tests.soak.stage import now_s, wait_for
 
 ROOT = Path(__file__).parents[2]
+RELEASE_EVERY_S = 40
 _CLI = ("-m", "squeezeflow_plugin.cli")
 
 
 class TradingStage:
     """One run in ``folder``. A context: leaving it ends every process, whatever happened."""
 
-    def __init__(self, folder: Path, seed: int, assets: tuple[str, ...], *, futures: bool = False) -> None:
+    def __init__(self, folder: Path, seed: int, assets: tuple[str, ...], *, futures: bool = True) -> None:
         self.folder = folder
         self.redis = RedisServer(folder / "redis")
         served = self.redis.settings
@@ -58,7 +59,7 @@ class TradingStage:
             self._start_market()
             self.start_collector()
             self.start_bot()
-            wait_for("every pair is ready", self._is_ready, 120.0)
+            wait_for("every pair is ready", self._is_ready, 300.0)
         except BaseException:
             self.end()
             raise
@@ -157,7 +158,7 @@ class TradingStage:
         state_file = self.settings.run_dir / "simulator.json"
         self._run(
             "market", *_CLI, "simulate", "--seed", str(self._seed), "--state-file", str(state_file),
-            "--store", str(self.settings.store_path),
+            "--store", str(self.settings.store_path), "--release-every", str(RELEASE_EVERY_S),
         )  # fmt: skip  # one command
         wait_for("the market serves", state_file.exists, 180.0)
         state = msgspec.json.decode(state_file.read_bytes(), type=Simulated)
@@ -168,6 +169,7 @@ class TradingStage:
         exchange["pair_whitelist"] = traded_pairs(self.settings.assets, futures=self._futures)
         login = credentials(self.folder / "credentials.json")
         overlay = bot_overlay(self.settings.run_dir, login, claim_port(0, "the API"), exchange)
+        overlay["max_open_trades"] = len(self.settings.assets)
         write_private(self.settings.run_dir / "freqtrade.json", msgspec.json.encode(overlay))
 
     def _is_ready(self) -> bool:
@@ -191,4 +193,3 @@ def wait_for_trade(stage: TradingStage, least_s: float, most_s: float, within_s:
         return any(least_s <= now_s() - second <= most_s for second in stage.open_since())
 
     wait_for("a trade is open", found, within_s)
-    pause(0.0)

@@ -15,6 +15,7 @@ from squeezeflow_plugin.market import NS_PER_SECOND, ClosingRecord
 from squeezeflow_plugin.phases.engine import Engine
 from squeezeflow_plugin.phases.tags import EnterTag, parse_tag
 from squeezeflow_plugin.settings import Settings
+from squeezeflow_plugin.store.botstatus import STATUS_FILE, read_status
 from squeezeflow_plugin.store.decisions import DecisionLog
 from squeezeflow_plugin.store.memory import MemoryBarStore
 from squeezeflow_plugin.strategy.columns import LOGGED
@@ -64,7 +65,7 @@ class Stage:
         self.store.put_instruments(INSTRUMENTS)
         self.store.append(record for record in told.records if record.second < start)
         self.clock = StoreClock(start * NS_PER_SECOND + phase_ms * MS, self.store, told.since(start))
-        self.settings = Settings(lookback_hours=2.25, quotes=("USDT", "USDC"))
+        self.settings = Settings(lookback_hours=2.25, quotes=("USDT", "USDC"), data_dir=path)
         self.log = DecisionLog(path / "decisions.sqlite", LOGGED, "engine")
         self.session = Session(self.store, self.log, self.settings, {PAIR: MARKETS}, self.clock)
         self.session.start()
@@ -148,6 +149,9 @@ def test_a_second_that_does_not_close_vetoes_until_it_does(
         stage.session.advance(())
         assert stage.session.entry(PAIR) is None
         assert stage.session.veto(event) == f"second {event + 1} was not closed in time"
+        status = read_status(stage.settings.data_dir / STATUS_FILE)
+        assert status is not None
+        assert status.vetoes == {PAIR: f"second {event + 1} was not closed in time"}
         stage.clock.missing = set()
         stage.run_to(event + 2)
     assert stage.session.entry(PAIR) is not None
@@ -171,6 +175,57 @@ def test_a_broken_call_vetoes_and_the_next_one_starts_anew(
     assert stage.newest > event
     assert "entries are allowed again" in caplog.text
     assert stage.session.entry(PAIR) is None, "an event from before the restart never fires"
+
+
+def test_a_store_that_stays_away_is_named_once_and_never_waited_for(
+    stage: Stage, event: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.run_to(event - 3)
+    with caplog.at_level(logging.INFO):
+        for _ in range(5):
+            stage.store.fail_next = True
+            before = stage.clock.now_ns()
+            stage.session.advance(())
+            assert stage.clock.now_ns() - before <= NS_PER_SECOND, "FreqTrade's stop is looked at each loop"
+            stage.clock.advance(NS_PER_SECOND)
+        named = [line for line in caplog.messages if "no entries until seconds are decided again" in line]
+        assert len(named) == 1
+        assert named[0].startswith("the last second was not finished: the disk is gone for a moment")
+        stage.clock.deliver()
+        stage.run_to(stage.clock.last_ended - 1)
+    assert "entries are allowed again" in caplog.text
+    assert stage.session.reason(PAIR) == ""
+
+
+def test_a_clock_that_is_off_vetoes_from_the_second_it_is_known(stage: Stage, event: int) -> None:
+    stage.run_to(event - 3)
+    assert stage.session.reason(PAIR) == ""
+    stage.clock.missing = {event - 2}
+    stage.session.follower._skew.observe(closed_ns=5 * NS_PER_SECOND, arrived_ns=3 * NS_PER_SECOND)
+    assert stage.session.reason(PAIR) == "the clock is -2000 ms off market time"
+
+
+def test_exits_are_judged_through_a_downtime(event: int, tmp_path: Path) -> None:
+    """Whoever starts after the exit's second knows it as one who was there all along."""
+    frame = scripted_frame(5, 8_700, (Episode(6_600, 1),))
+    place = event - int(frame["time"].iloc[0])
+    turn = frame.index[place + 8 : place + 100]
+    frame.loc[turn, "spot_sell"] += 25_000.0
+    frame.loc[turn, "perp_buy"] += 80_000.0
+    told = script(frame.iloc[: place + 200], seed=5)
+    told_until = told.records[-1].second
+    awake = Stage(told, event - 10, tmp_path / "awake")
+    awake.run_to(event + 1)
+    awake.run_to(told_until - 5, (trade_of(event),))
+    exits = awake.session.desk.timelines[PAIR].exits
+    awake.session.close()
+    assert set(exits) == {3}, "the story has an exit"
+    late = Stage(told, exits[3].second + 30, tmp_path / "late")
+    late.session.advance([trade_of(event)])
+    late.session.advance([trade_of(event)])
+    assert late.session.desk.timelines[PAIR].exits == exits
+    assert late.session.exit_name(PAIR, 3) == exits[3].name
+    late.session.close()
 
 
 def test_a_long_stand_still_is_read_as_history(

@@ -1,0 +1,53 @@
+"""What a bot says of itself, each second: a small file that is replaced as a whole.
+
+The decision log is history and holds what was decided. Why nothing may be entered *now*, also when nothing is
+decided, stands here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+STATUS_FILE = "bot.json"
+
+
+class OpenPosition(msgspec.Struct, frozen=True):
+    """An open trade: direction +1 or -1, its event's second (0: opened by hand), the exit decided, if any."""
+
+    pair: str
+    trade_id: int
+    direction: int
+    event_second: int
+    exit: str = ""
+
+
+class BotStatus(msgspec.Struct, frozen=True):
+    """``at_ns`` local time of writing; ``second`` the next one to decide; ``skew_ms`` the clock's lead.
+
+    ``vetoes`` has every scored pair, with the reason why it may not be entered, empty where it may; the
+    seconds broken off are counted in ``errors``.
+    """
+
+    at_ns: int
+    second: int
+    skew_ms: float
+    errors: int
+    vetoes: dict[str, str]
+    positions: tuple[OpenPosition, ...] = ()
+
+
+def write_status(path: Path, status: BotStatus) -> None:
+    """Replace the file; a reader finds the old one or the new one. OSError where the disk refuses."""
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(msgspec.json.encode(status))
+    partial.replace(path)
+
+
+def read_status(path: Path) -> BotStatus | None:
+    """The file's content; None where there is none, or one that another version wrote."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=BotStatus)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
