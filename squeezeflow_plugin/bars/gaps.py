@@ -41,6 +41,7 @@ UNKNOWN = "the exchange does not give them either"
 TOO_MANY = "too many gaps at once"
 TOO_OLD = "too old to be revised"
 BROKEN = "the ids jumped too far"
+UNHEARD = "its connection ended before its first trade came"
 
 
 class Lost(msgspec.Struct, frozen=True):
@@ -96,8 +97,8 @@ class MarketGaps:
     """One market. ``accepts`` says whether a trade can still be merged into its bar."""
 
     __slots__ = (
-        "_accepts", "_cleared", "_holes", "_left_out", "_lost", "_second", "_spans", "_told", "base",
-        "continuity", "last", "last_id", "last_ns", "market", "pending",
+        "_accepts", "_cleared", "_holes", "_is_cut", "_left_out", "_lost", "_second", "_since", "_spans",
+        "_told", "base", "continuity", "last", "last_id", "last_ns", "market", "pending",
     )  # fmt: skip
 
     def __init__(self, market: str, continuity: Continuity, accepts: Callable[[Trade], bool]) -> None:
@@ -111,6 +112,8 @@ class MarketGaps:
         """The second of the first trade known: what came before it nobody knows."""
         self.pending: _Pending | None = None
         self._accepts = accepts
+        self._since = FAR  # the second it was first live in, and whether that ended before its first trade
+        self._is_cut = False
         self._second = -1  # the last one that was settled
         self._told: list[Span] = []  # the doubted seconds as the ledger knows them
         self._cleared: list[Span] = []  # seconds it must learn are complete, unless they are doubted
@@ -133,6 +136,9 @@ class MarketGaps:
         """A trade that was merged, or is about to be."""
         if self.base is None:
             self.base = trade.exchange_ns // NS_PER_SECOND
+            if self._is_cut and self._since <= self.base:
+                gap = Gap(self.market, "", self._since * NS_PER_SECOND, trade.trade_id, trade.exchange_ns)
+                self._lose(gap, (self._since, self.base + 1), UNHEARD)
         if self.continuity.sequence:
             if trade.trade_id.isdecimal():
                 newest = int(trade.trade_id)
@@ -172,6 +178,7 @@ class MarketGaps:
     def down(self, second: int) -> None:
         """From this second on trades may be missed; it may lie back."""
         if self.base is None:
+            self._is_cut = self._since != FAR
             return
         # a clock that went ahead makes it seem later than it was; nothing is known after the last trade
         known_ns = self.last_ns if self.pending is None else self.pending.after_ns
@@ -185,6 +192,7 @@ class MarketGaps:
 
     def live(self, second: int, now_ns: int) -> None:
         """Trades come again, or would if there were any."""
+        self._since = min(self._since, second)
         if self.pending is not None and self.pending.live_ns < 0:
             self.pending.live_ns, self.pending.live_second = now_ns, second
             self.pending.next_ns = now_ns + ASK_AFTER_LIVE_NS

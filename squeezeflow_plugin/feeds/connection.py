@@ -128,6 +128,8 @@ class FeedConnection:
         self, session: aiohttp.ClientSession, link: Link, running: asyncio.Task[None]
     ) -> tuple[Link, asyncio.Task[None]]:
         """Open a second link; once its markets are live the first one goes. What both bring comes twice."""
+        if self._renewal.is_set():  # what the link has not brought, nobody has
+            self._sink.down(self.plan.markets, link.good_ns, "its stream is dead")
         self._renewal.clear()
         try:
             successor = await self._open(session)
@@ -158,7 +160,8 @@ class FeedConnection:
         return successor, taking_over
 
     async def _try_again(self, link: Link, running: asyncio.Task[None]) -> tuple[Link, asyncio.Task[None]]:
-        """Keep the link a while longer."""
+        """Keep the link a while longer; what it brings from now on is taken."""
+        link.lead()
         await asyncio.wait((running,), timeout=_RENEW_AGAIN_S)
         self._renewal.set()
         return link, running

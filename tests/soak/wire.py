@@ -376,7 +376,7 @@ def judged(seed: int, made: Market, faults: Sequence[Fault], stage: WireStage) -
 def _is_shallow(instrument: Instrument) -> bool:
     """Whether what was missed may stay a hole.
 
-    The exchange shows its newest ten trades (Hyperliquid) or sixty (Bybit's spot) alone, pages by milliseconds
+    The exchange shows its newest ten trades (Hyperliquid) or sixty (Bybit's spot) alone, pages by time
     where one may hold more than a page (Kraken's futures), or shows other sizes than its stream's (Bitget's
     coin-margined).
     """

@@ -13,6 +13,7 @@ from squeezeflow_plugin.bars.gaps import (
     MAX_GAPS,
     MAX_JUMP,
     TRY_AGAIN_NS,
+    UNHEARD,
     MarketGaps,
 )
 from squeezeflow_plugin.feeds.recovery import Continuity, Gap
@@ -264,3 +265,26 @@ def test_what_is_not_doubted_is_complete(data: st.DataObject) -> None:
             gaps.take(each, recovered=True)
     assert not list(gaps.due(LATER))
     assert gaps.settle(START + 21, LATER)[0] == []
+
+
+def test_a_market_whose_connection_ended_before_its_first_trade_has_a_hole_up_to_it() -> None:
+    gaps = market()
+    gaps.down(START)  # it was never live
+    gaps.live(START + 2, ns(2.1))
+    gaps.down(START + 4)
+    gaps.live(START + 6, ns(6.1))
+    gaps.take(trade(5, 8.0))
+    assert seconds(gaps.settle(START + 9, LATER)[0]) == [2, 3, 4, 5, 6, 7, 8]
+    (lost,) = gaps.take_lost()
+    assert lost.reason == UNHEARD
+
+
+def test_a_gap_ends_with_a_trade_from_after_the_connection_stood() -> None:
+    gaps = taken(market(sequence=False), trade(5, 2.5))
+    gaps.down(START + 3)
+    gaps.live(START + 5, ns(5.2))
+    gaps.take(trade(6, 4.9))  # late: what happened between it and the subscription was not sent
+    assert list(gaps.due(ns(6.0))) == []
+    gaps.take(trade(9, 6.5))
+    (wanted,) = gaps.due(ns(6.5))
+    assert wanted.before_id == "9"
