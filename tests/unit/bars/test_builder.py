@@ -250,3 +250,28 @@ def test_what_is_pending_is_what_the_next_closes_bring(run_: tuple[list[Trade], 
     assert builder.counts == counts
     closed = [bar for second in range(SECONDS + 1) for bar in builder.close(START + second).bars]
     assert [bits(bar) for bar in pending] == [bits(bar) for bar in closed]
+
+
+def test_a_late_trade_revises_a_second_that_was_shrunk_long_ago() -> None:
+    builder = BarBuilder(600)
+    builder.begin(START)
+    builder.add_all([trade(START, 1), trade(START, 3, liquidation=True), trade(START, 2, price=11.0)])
+    for second in range(START, START + 400):
+        builder.close(second)
+    builder.add_all([trade(START, 4, price=12.0), trade(START, 2, price=11.0)])
+    (revised,) = builder.close(START + 400).revisions
+    assert (revised.open, revised.close, revised.cbuy, revised.vbuy) == (10.0, 12.0, 3, 33.0)
+    assert (revised.lbuy, revised.revision) == (10.0, 1)
+    assert builder.counts.duplicates == 1
+
+
+def test_trades_handed_in_at_once_are_counted_before_the_next_close() -> None:
+    builder = BarBuilder(600)
+    builder.begin(START)
+    builder.add_all([trade(START, 1), trade(START + 1, 2)])
+    assert builder.counts.received == 2
+    assert [bar.second for bar in builder.pending()] == [START, START + 1]
+    assert [each.trade_id for each in builder.take_newest()] == ["2"]
+    builder.add_all([trade(START - 5, 7), trade(START + 900, 8)])
+    builder.accept_until(START + 600)
+    assert {refused.last_id for refused in builder.take_refused()} == {"7", "8"}

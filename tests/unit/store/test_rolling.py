@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from squeezeflow_plugin.errors import StoreConflictError, StoreCorruptError, StoreError
-from squeezeflow_plugin.market import Bar, ClosingRecord, Interval
+from squeezeflow_plugin.market import Bar, ClosingRecord, DerivativeTicker, Interval
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
 from squeezeflow_plugin.store.layout import partition_dir
 from squeezeflow_plugin.store.rolling import Periods, Rolled, StoreKeeper
@@ -249,3 +249,21 @@ def test_an_older_store_is_brought_up_to_date_by_its_writer(path: Path, store: E
     again = EmbeddedBarStore(path)
     assert list(again.records(T0, T0 + 1)) == [record(T0)]
     again.close()
+
+
+def test_tickers_stay_with_their_records_and_go_with_their_period(
+    path: Path, store: EmbeddedBarStore, keeper: StoreKeeper
+) -> None:
+    tickers = {
+        s: (DerivativeTicker(MARKET, s * 10**9, 1.0, float(s), 0.0001),) for s in (T0, T0 + 30, T0 + 90)
+    }
+    records = [record(T0 + i, tickers=tickers.get(T0 + i, ())) for i in range(100)]
+    store.append(records)
+    keeper.roll_over(T0 + 100)
+    assert hot(path) == []
+    assert list(store.records(T0, T0 + 100)) == records
+    store.append(records)  # known, tickers included
+    assert [second for second, _ in store.tickers(0, 2**40)] == [T0, T0 + 30, T0 + 90]
+    keeper.retain(T0 + 40)
+    assert [second for second, _ in store.tickers(0, 2**40)] == [T0 + 90]
+    assert query(path, "SELECT COUNT(*) FROM tickers") == [(1,)]
