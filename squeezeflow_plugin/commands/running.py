@@ -45,6 +45,11 @@ def _simulate(args: argparse.Namespace) -> int:
     from squeezeflow_plugin.settings import load
     from squeezeflow_plugin.simulator.run import SimulatorOptions, run_simulator
 
+    if args.calibrate is not None:
+        from squeezeflow_plugin.simulator.calibration import beside_generated
+
+        sys.stdout.write(beside_generated(args.calibrate, args.seed) + "\n")
+        return 0
     settings = load()
     options = SimulatorOptions(
         seed=args.seed,
@@ -148,6 +153,12 @@ def add_to(commands: Commands) -> None:
         type=positive,
         metavar="S",
         help="the assets' first squeezes follow each other so many seconds apart",
+    )
+    simulate.add_argument(
+        "--calibrate",
+        type=Path,
+        metavar="FILE",
+        help="set recorded trades (Parquet) beside generated ones, and end",
     )
     simulate.set_defaults(command=_simulate)
 

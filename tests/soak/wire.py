@@ -376,18 +376,16 @@ def judged(seed: int, made: Market, faults: Sequence[Fault], stage: WireStage) -
 def _is_shallow(instrument: Instrument) -> bool:
     """Whether what was missed may stay a hole.
 
-    The exchange shows its newest ten trades (Hyperliquid) or sixty (Bybit's spot) alone, pages by time
-    where one may hold more than a page (Kraken's futures), or shows other sizes than its stream's (Bitget's
-    coin-margined).
+    The exchange shows its newest trades alone (ten: Hyperliquid; sixty of spot, 1,000 of contracts: Bybit), pages
+    by time where a millisecond may hold more than a page (Kraken's futures), or shows other sizes than
+    its stream's (Bitget's coin-margined).
     """
     match instrument.exchange:
-        case "BYBIT":
-            return instrument.kind is MarketKind.SPOT
         case "KRAKEN":
             return instrument.kind is MarketKind.PERP
         case "BITGET":
             return instrument.inverse
-    return instrument.exchange == "HYPERLIQUID"
+    return instrument.exchange in {"HYPERLIQUID", "BYBIT"}
 
 
 def _gone(every: MarketTrades, shown: MarketTrades) -> set[int]:
