@@ -147,7 +147,7 @@ def test_another_version_is_refused_and_left_as_it_is(
     store.close()
     sql(path, "PRAGMA user_version=7")
     before = path.read_bytes()
-    with pytest.raises(StoreCorruptError, match="schema version 7, this program reads version 2"):
+    with pytest.raises(StoreCorruptError, match="schema version 7, this program reads version 3"):
         read_everything(path, readonly)
     assert path.read_bytes() == before
 

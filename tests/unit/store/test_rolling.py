@@ -239,12 +239,17 @@ def test_a_directory_that_cannot_be_made_is_named(
         keeper.roll_over(T0)
 
 
-def test_an_older_store_is_brought_up_to_date_by_its_writer(path: Path, store: EmbeddedBarStore) -> None:
+@pytest.mark.parametrize(
+    ("version", "later"), [(1, ("tickers", "partitions", "rolled_repairs")), (2, ("tickers",))]
+)
+def test_an_older_store_is_brought_up_to_date_by_its_writer(
+    path: Path, store: EmbeddedBarStore, version: int, later: tuple[str, ...]
+) -> None:
     store.append([record(T0)])
     store.close()
-    for statement in ("DROP TABLE partitions", "DROP TABLE rolled_repairs", "PRAGMA user_version=1"):
+    for statement in (*(f"DROP TABLE {table}" for table in later), f"PRAGMA user_version={version}"):
         query(path, statement)
-    with pytest.raises(StoreCorruptError, match="schema version 1"):
+    with pytest.raises(StoreCorruptError, match=f"schema version {version}"):
         EmbeddedBarStore(path, readonly=True).span()
     again = EmbeddedBarStore(path)
     assert list(again.records(T0, T0 + 1)) == [record(T0)]
