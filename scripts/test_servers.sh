@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes sure that the tests find the two servers they start themselves: influxd (1.6 or later) and redis-server.
 # In this order: what is on PATH; apt-get, as root; the programs out of docker images. Says what it did; fails
-# with one sentence where it can do nothing.
+# with one sentence where it can do nothing. Chromium, for the tests of pages in a browser, comes from PATH or
+# apt-get; without it those are skipped.
 #
 # A server that INFLUX_URL (with INFLUX_USER and INFLUX_PASSWORD of a user who may create databases) or REDIS_URL
 # (an empty database) names is used by the tests that need none of their own: the store contract, live reads and
@@ -60,3 +61,8 @@ ensure() { # program package image path-in-image version-argument named-server
 [ -z "${REDIS_URL:-}" ] || say "REDIS_URL: the bus contract runs on that Redis"
 ensure influxd influxdb "$INFLUX_IMAGE" /usr/bin/influxd version "${INFLUX_URL:-}"
 ensure redis-server redis-server "$REDIS_IMAGE" /usr/local/bin/redis-server --version "${REDIS_URL:-}"
+if have chromium || have chromium-browser || have google-chrome; then
+    say "a browser is there"
+else
+    from_apt chromium chromium || say "chromium is not installed: the tests of pages in a browser are skipped"
+fi

@@ -73,6 +73,7 @@ class FlowPage:
             app.router.add_get(f"/flow/{name}" if name else "/flow", self._file)
         app.router.add_get("/flow/events", self._events)
         app.cleanup_ctx.append(self._telling)
+        app.on_shutdown.append(self._dismiss)
 
     async def _file(self, request: web.Request) -> web.Response:
         name, kind = _FILES[request.path.removeprefix("/flow").removeprefix("/")]
@@ -95,6 +96,13 @@ class FlowPage:
         finally:
             self._readers.discard(unread)
         return answer
+
+    async def _dismiss(self, _app: web.Application) -> None:
+        """End every stream, which would hold up the server's end otherwise."""
+        for unread in tuple(self._readers):
+            self._readers.discard(unread)
+            with contextlib.suppress(asyncio.QueueFull):
+                unread.put_nowait(b"")
 
     async def _telling(self, _app: web.Application) -> AsyncIterator[None]:
         task = asyncio.create_task(self._tell())
