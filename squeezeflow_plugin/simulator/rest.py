@@ -18,6 +18,7 @@ from squeezeflow_plugin.clock import Clock
 from squeezeflow_plugin.market import MarketKind
 from squeezeflow_plugin.simulator import exchange_info
 from squeezeflow_plugin.simulator.candles import INTERVAL_MS, Candle
+from squeezeflow_plugin.simulator.marks import Marks
 from squeezeflow_plugin.simulator.profiles import MarketProfile
 from squeezeflow_plugin.simulator.tape import Tape
 from squeezeflow_plugin.simulator.trades import MarketTrades, decimal_text
@@ -25,7 +26,7 @@ from squeezeflow_plugin.simulator.venue import Venue
 from squeezeflow_plugin.simulator.wire import Spelling
 
 FUNDING_INTERVAL_MS = 8 * 3_600_000
-_FUNDING_RATE = "0.00010000"
+_INTEREST_RATE = "0.00010000"
 _DAY_MS = 86_400_000
 _NS_PER_MS = 1_000_000
 _LIMITS = {"klines": (500, 1000), "depth": (100, 1000), "trades": (500, 1000)}
@@ -57,6 +58,15 @@ class RestSide:
         }
         self._tapes = {tape.profile.instrument.symbol: tape for tape in tapes}
         self._spelling = {symbol: Spelling(tape.profile) for symbol, tape in self._tapes.items()}
+        spots = {
+            profile.instrument.base: venue.tapes[market]
+            for market, profile in own.items()
+            if profile.instrument.kind is MarketKind.SPOT
+        }
+        self._marks = {
+            symbol: Marks(tape, spots.get(tape.profile.instrument.base))
+            for symbol, tape in self._tapes.items()
+        }
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
         """Every endpoint of this side below ``prefix``."""
@@ -75,7 +85,7 @@ class RestSide:
         }
         if not self._is_spot:
             endpoints |= {
-                "markPriceKlines": self.klines,
+                "markPriceKlines": self.mark_klines,
                 "fundingRate": self.funding_rates,
                 "premiumIndex": self.premium_index,
                 "openInterest": self.open_interest,
@@ -101,6 +111,17 @@ class RestSide:
         candles = tape.candles(interval, self.now_ms())
         chosen = self._window(request, candles, "klines")
         spelling = self._spelling[tape.profile.instrument.symbol]
+        return [spelling.kline_row(candle, INTERVAL_MS[interval]) for candle in chosen]
+
+    def mark_klines(self, request: web.Request) -> list[list[Any]]:
+        """As klines, of the mark price."""
+        symbol = self._tape(request).profile.instrument.symbol
+        interval = request.query.get("interval", "")
+        if interval not in INTERVAL_MS:
+            raise ApiError(-1120, "Invalid interval.")
+        candles = self._marks[symbol].candles(interval, self.now_ms())
+        spelling = self._spelling[symbol]
+        chosen = self._window(request, candles, "klines")
         return [spelling.kline_row(candle, INTERVAL_MS[interval]) for candle in chosen]
 
     def _window(self, request: web.Request, candles: list[Candle], name: str) -> list[Candle]:
@@ -169,13 +190,15 @@ class RestSide:
         return self._each(request, self._book_ticker)
 
     def funding_rates(self, request: web.Request) -> list[dict[str, Any]]:
-        """A rate every eight hours, always the interest of 0.01 %."""
+        """A rate every eight hours; the past is told at the rate and the mark of now."""
         tape = self._tape(request)
         now_ms = self.now_ms()
         start = _integer(request, "startTime")
         first = now_ms - _DAY_MS * 7 if start is None else start
         times = range(-(-first // FUNDING_INTERVAL_MS) * FUNDING_INTERVAL_MS, now_ms + 1, FUNDING_INTERVAL_MS)
-        rate = {"fundingRate": _FUNDING_RATE, "markPrice": self._last_price(tape)}
+        marks = self._marks[tape.profile.instrument.symbol]
+        mark = self._quoted(tape, marks.mark(now_ms))
+        rate = {"fundingRate": f"{marks.funding_rate(now_ms):.8f}", "markPrice": mark}
         return [self._symbol(tape) | {"fundingTime": at} | rate for at in times][: _limit(request, "trades")]
 
     def premium_index(self, request: web.Request) -> Any:
@@ -217,6 +240,13 @@ class RestSide:
             return "0"
         spelling = self._spelling[tape.profile.instrument.symbol]
         return spelling.price(int(last.ticks[0]))
+
+    def _quoted(self, tape: Tape, price: float | None) -> str:
+        """A price in the market's own spelling; 0 where it is not known."""
+        if price is None:
+            return "0"
+        spelling = self._spelling[tape.profile.instrument.symbol]
+        return spelling.price(round(price * tape.profile.price_scale))
 
     def _book(self, tape: Tape, now_ms: int, levels: int) -> tuple[list[list[str]], list[list[str]], int]:
         """Bids and asks around the last trade: it took the best ask, or the best bid. Sizes follow from its
@@ -276,13 +306,14 @@ class RestSide:
         return body | self._book_ticker(tape) if self._is_spot else body
 
     def _premium_index(self, tape: Tape) -> dict[str, Any]:
-        now_ms, price = self.now_ms(), self._last_price(tape)
+        now_ms, marks = self.now_ms(), self._marks[tape.profile.instrument.symbol]
+        index = self._quoted(tape, marks.index(now_ms))
         return self._symbol(tape) | {
-            "markPrice": price,
-            "indexPrice": price,
-            "estimatedSettlePrice": price,
-            "lastFundingRate": _FUNDING_RATE,
-            "interestRate": _FUNDING_RATE,
+            "markPrice": self._quoted(tape, marks.mark(now_ms)),
+            "indexPrice": index,
+            "estimatedSettlePrice": index,
+            "lastFundingRate": f"{marks.funding_rate(now_ms):.8f}",
+            "interestRate": _INTEREST_RATE,
             "nextFundingTime": (now_ms // FUNDING_INTERVAL_MS + 1) * FUNDING_INTERVAL_MS,
             "time": now_ms,
         }

@@ -35,6 +35,7 @@ from squeezeflow_plugin.phases.tags import event_tag
 from squeezeflow_plugin.provider.desk import pair_markets
 from squeezeflow_plugin.provider.final import final_rows
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
+from squeezeflow_plugin.strategy.plots import plotted_columns
 from tests.integration.offline_stage import Stage, stage
 
 # FreqTrade and its dependencies warn about each other; only what they answer counts here.
@@ -286,6 +287,10 @@ def test_the_webservers_pair_history_shows_the_phases(staged: Stage, timeframe: 
     assert len(frame) == rows
     assert (frame["ready"] == 1.0).all()
     assert frame["score"].between(0, 10).all()
+    assert (frame["score_high"] >= frame["score"]).all()
+    assert set(plotted_columns()) <= set(frame.columns)
+    assert frame[["flow_spot", "flow_perp", "coverage_spot"]].notna().all(axis=None)
+    assert {area["label"] for area in answer["annotations"]} & {"setup long", "setup short"}
 
 
 REFUSED = {
