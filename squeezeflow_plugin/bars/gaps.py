@@ -4,7 +4,7 @@ Where ids are a sequence, an id that is passed over is a gap: the ids between, a
 around them. Where ids say nothing, a gap is what lies between the last trade before a connection's end and
 the first one after it. In both a market whose connection is down, or that is silent beyond its limit, is
 *pending* until its next trade: an id that follows the last one says that nothing was missed, and so does,
-where the exchange replays its newest trades, the last known one among them.
+where the exchange replays its newest trades, an older one than the last known among them.
 
 Times: ``_ns`` of trades and of ``Gap`` are the exchange's, ``now_ns`` and what is derived from it local
 time, seconds are market time.
@@ -322,7 +322,7 @@ class MarketGaps:
     def _take_time(self, trade: Trade, recovered: bool) -> None:
         waits = self.pending
         if self.continuity.replayed and not recovered:
-            self._overlap(trade.trade_id)
+            self._overlap(trade)
             waits = self.pending
         if waits is None or recovered or not waits.doubts:
             if trade.exchange_ns >= self.last_ns:
@@ -351,12 +351,12 @@ class MarketGaps:
         self._back()
         self.last_id, self.last_ns = trade.trade_id, trade.exchange_ns
 
-    def _overlap(self, trade_id: str) -> None:
-        """The last trade before a gap comes again: everything since is replayed with it."""
-        if self.pending is not None and self.pending.after_id == trade_id:
+    def _overlap(self, trade: Trade) -> None:
+        """A trade from before a gap's beginning comes again: everything since is replayed with it."""
+        if self.pending is not None and trade.exchange_ns <= self.pending.after_ns - self._late_ns:
             self._back()
         if self._holes:
-            self._holes = [hole for hole in self._holes if hole.after_id != trade_id]
+            self._holes = [hole for hole in self._holes if trade.exchange_ns > hole.after_ns]
 
     def _open(self, hole: _Hole) -> None:
         if len(self._holes) >= MAX_GAPS:

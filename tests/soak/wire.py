@@ -376,8 +376,8 @@ def judged(seed: int, made: Market, faults: Sequence[Fault], stage: WireStage) -
 def _is_shallow(instrument: Instrument) -> bool:
     """Whether what was missed may stay a hole.
 
-    The exchange shows its newest trades alone (ten: Hyperliquid; sixty of spot, 1,000 of contracts: Bybit), pages
-    by time where a millisecond may hold more than a page (Kraken's futures), or shows other sizes than
+    The exchange shows its newest trades alone (Hyperliquid ten; Bybit sixty of spot, 1,000 of contracts),
+    pages by time where a millisecond may hold more than a page (Kraken's futures), or shows other sizes than
     its stream's (Bitget's coin-margined).
     """
     match instrument.exchange:
