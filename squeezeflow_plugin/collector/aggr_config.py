@@ -58,6 +58,7 @@ WITHOUT_COUNTERPART: Mapping[str, str] = MappingProxyType(
         ),
         "reconnectionThreshold": "a silent feed is noticed within SQUEEZEFLOW_SILENCE_LIMIT_S, not an hour",
         "influxTimeframe": "bars of one second are collected, always; higher ones are made of them",
+        "id": "the bot knows the collector by SQUEEZEFLOW_COLLECTOR",
         "indexExchangeBlacklist": "there are no price indexes",
         "extraProducts": "markets are those that the exchanges list",
         "deribitClientId": "no exchange's credentials are needed",
@@ -67,7 +68,7 @@ WITHOUT_COUNTERPART: Mapping[str, str] = MappingProxyType(
 """Keys that are known and change nothing here, and why; values equal to what is done anyway are not named."""
 
 _AS_HERE: Mapping[str, Any] = MappingProxyType(
-    {"influxTimeframe": 1000, "influxMeasurement": "trades", "influxRetentionPrefix": "aggr_"}
+    {"influxTimeframe": 1000, "influxMeasurement": "trades", "influxRetentionPrefix": "aggr_", "id": None}
 )
 
 
@@ -110,8 +111,6 @@ def settings_of(document: Mapping[str, Any], exchanges: frozenset[str], where: s
     notes = [*_markets(document, exchanges, section, where)]
     if "port" in document or document.get("api") is False:
         section["api_port"] = 0 if document.get("api") is False else document["port"]
-    if document.get("id"):
-        section["collector"] = str(document["id"])
     if document.get("debug"):
         section["log_level"] = "DEBUG"
     if quotes := _names(document, "indexQuoteWhitelist", where):
@@ -129,7 +128,7 @@ def settings_of(document: Mapping[str, Any], exchanges: frozenset[str], where: s
 _NOTHING = object()
 _TAKEN = frozenset(
     (
-        *("pairs", "pair", "exchanges", "collect", "port", "api", "id", "debug", "indexQuoteWhitelist"),
+        *("pairs", "pair", "exchanges", "collect", "port", "api", "debug", "indexQuoteWhitelist"),
         *("storage", "influxHost", "influxPort", "influxUrl", "influxDatabase"),
     )
 )

@@ -27,7 +27,7 @@ SHARDS = ("main-1of2", "main-2of2")
 PAIRS = ["BINANCE:btcusdt", "BINANCE:solusdt", "BINANCE_FUTURES:btcusdt", "BINANCE_FUTURES:solusdt"]
 AGGR_CONFIG = {
     "pairs": [*PAIRS, "POLONIEX:BTC_USDT"],
-    "id": "switched",
+    "id": "one",
     "port": 0,
     "api": True,
     "collect": True,
@@ -98,9 +98,9 @@ def test_two_shards_and_one_reader_equal_one_collector_that_an_aggr_file_set_up(
     many = EmbeddedBarStore(tmp_path / "split" / "store.sqlite", readonly=True)
     begin = max(
         wait_for(partial(store.last_second, name), simulator, *collectors)
-        for store, name in ((one, "switched"), (many, SHARDS[0]), (many, SHARDS[1]))
+        for store, name in ((one, "main"), (many, SHARDS[0]), (many, SHARDS[1]))
     )
-    wait_for(lambda: (complete_until(one, ["switched"]) or 0) >= begin + 14, simulator, *collectors)
+    wait_for(lambda: (complete_until(one, ["main"]) or 0) >= begin + 14, simulator, *collectors)
     wait_for(lambda: (complete_until(many, SHARDS) or 0) >= begin + 14, simulator, *collectors)
     for process in (*collectors, simulator):
         process.send_signal(signal.SIGTERM)
@@ -142,5 +142,6 @@ def test_two_shards_and_one_reader_equal_one_collector_that_an_aggr_file_set_up(
         "influxTimeframe changes nothing: bars of one second are collected, always",
         "reconnectionThreshold changes nothing:",
         "fancy is no key of aggr-server that is known",
+        "id changes nothing: the bot knows the collector by SQUEEZEFLOW_COLLECTOR",
     ):
         assert note in said

@@ -29,7 +29,7 @@ def test_markets_ports_and_the_database_become_settings() -> None:
             "influxTimeframe": 1000,
             "influxMeasurement": "trades",
             "indexQuoteWhitelist": "USD, USDT",
-            "id": 7,
+            "id": None,
             "debug": True,
         },
         NAMES,
@@ -43,7 +43,7 @@ def test_markets_ports_and_the_database_become_settings() -> None:
         "http://db:8087",
         "mine",
     )
-    assert (settings.quotes, settings.collector, settings.log_level) == (("USD", "USDT"), "7", "DEBUG")
+    assert (settings.quotes, settings.log_level) == (("USD", "USDT"), "DEBUG")
     assert found.notes == (
         "config.json: BITMEX:XBTUSD is left out, BITMEX is no exchange that can be collected",
     )
