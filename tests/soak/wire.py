@@ -353,10 +353,10 @@ def judged(seed: int, made: Market, faults: Sequence[Fault], stage: WireStage) -
     _, shown = made.shown(faults)
     found, worst = Counter[str](), []
     for each in made.instruments:
-        gone = _gone(made.trades[each.market], shown[each.market])
+        gone, torn = _gone(made.trades[each.market], shown[each.market]), _torn(each, faults)
         for second in span:
             key = second, each.market
-            is_gone = second in gone or _is_shallow(each)
+            is_gone = second in gone or _is_shallow(each) or second in torn
             what = _verdict(made.bars.get(key), final.get(key), key in covered, is_gone)
             found["bars"] += key in made.bars
             found["holes"] += key not in covered
@@ -386,6 +386,15 @@ def _is_shallow(instrument: Instrument) -> bool:
         case "BITGET":
             return instrument.inverse
     return instrument.exchange in {"HYPERLIQUID", "BYBIT"}
+
+
+def _torn(instrument: Instrument, faults: Sequence[Fault]) -> set[int]:
+    """The seconds about the end of a connection to Binance, which shows older trades as aggregates: one of
+    which some fills were heard and others not cannot be told apart."""
+    if not instrument.exchange.startswith("BINANCE"):
+        return set()
+    ends = [f for f in faults if f.exchange == instrument.exchange and f.kind in {Kind.CUT, Kind.SILENCE}]
+    return {second for f in ends for second in range(f.start_ms // 1000 - 4, f.start_ms // 1000 + 1)}
 
 
 def _gone(every: MarketTrades, shown: MarketTrades) -> set[int]:
