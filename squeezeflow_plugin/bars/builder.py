@@ -6,7 +6,8 @@ second's trades are kept packed for the horizon (default 600 s): a trade that ar
 gives the whole bar again, from all its trades, with the next close, as the next revision. A trade
 that comes later than that is not merged - what it would be merged with is no longer here, and a bar is
 never replaced by one with less - but counted and named. So is a trade dated further ahead than
-``accept_until`` allows, and one from before the first second there ever was, which is no loss.
+``accept_until`` holds in quarantine until its second comes, and one from before
+the first second there ever was, which is no loss.
 
 Memory: a closed trade takes about 39 bytes (ten-digit id), from two minutes on, when hardly a late one comes
 any more, about 17, and a market's second some 0.4 kB beside.
@@ -26,12 +27,10 @@ any more, about 17, and a market's second some 0.4 kB beside.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import msgspec
-
+from squeezeflow_plugin.bars.outcomes import REFUSALS, Counts, Outcome, Refused
 from squeezeflow_plugin.bars.ticks import (
     EMPTY,
     Row,
@@ -52,53 +51,10 @@ from squeezeflow_plugin.market import NS_PER_SECOND, Bar, Trade
 _NEVER = 1 << 62
 _SHRINK_AFTER_S = 120
 
+MOST_HELD = 100_000
+"""Trades in quarantine; what comes beyond is refused."""
 Key = tuple[int, str]
 """(second, market)."""
-
-
-class Outcome(enum.Enum):
-    """What became of a trade on arrival. Repeats are found, and counted, when its second is closed."""
-
-    NEW = 1
-    """Its second is open."""
-    REVISION = 2
-    """Its second is closed; the next close brings the bar again, unless it is a repeat."""
-    BEYOND_HORIZON = 3
-    """Too late to be merged; counted and named."""
-    AHEAD = 4
-    """Dated further ahead than accepted; counted and named."""
-    EARLIER = 5
-    """From before the first second there ever was: history, not a loss; counted and named."""
-
-
-_REFUSALS = {Outcome.BEYOND_HORIZON: "beyond_horizon", Outcome.AHEAD: "ahead", Outcome.EARLIER: "earlier"}
-
-
-class Refused(msgspec.Struct, frozen=True):
-    """Trades of one market that were not merged: how many, their volume in quote currency, the last id."""
-
-    market: str
-    outcome: Outcome
-    count: int
-    quote: float
-    last_id: str
-    last_ns: int
-
-
-class Counts(msgspec.Struct, frozen=True):
-    """Totals since the builder was made.
-
-    ``late`` trades came after their second's close and within the horizon; ``duplicates`` are deliveries
-    that repeated an id, ``conflicts`` those of them that differed in content; the others were refused.
-    """
-
-    received: int
-    late: int
-    duplicates: int
-    conflicts: int
-    beyond_horizon: int
-    ahead: int
-    earlier: int = 0
 
 
 class Closed(NamedTuple):
@@ -123,7 +79,8 @@ class BarBuilder:
         self.horizon_s = horizon_s
         self._closed = -_NEVER
         self._floor = -_NEVER
-        self._until = _NEVER
+        self._until = self._hold_until = _NEVER
+        self._quarantine: list[Trade] = []
         self._arrived: list[Trade] = []  # not looked at yet: many at once cost half of one after the other
         self._open: dict[int, dict[str, list[Trade]]] = {}
         self._held: dict[int, dict[str, _Held]] = {}
@@ -133,7 +90,9 @@ class BarBuilder:
         self._newest: dict[str, Trade] = {}
         self._refused: dict[tuple[str, Outcome], Refused] = {}
         self._below_floor = Outcome.EARLIER
-        self._totals = dict.fromkeys(("new", "late", "duplicates", "conflicts", *_REFUSALS.values()), 0)
+        self._totals = dict.fromkeys(
+            ("new", "late", "duplicates", "conflicts", "quarantined", *REFUSALS.values()), 0
+        )
 
     @property
     def closed(self) -> int | None:
@@ -144,8 +103,9 @@ class BarBuilder:
     def counts(self) -> Counts:
         self._sort_in()
         totals = self._totals
-        received = totals["new"] + totals["late"] + sum(totals[name] for name in _REFUSALS.values())
+        received = totals["new"] + totals["late"] + sum(totals[name] for name in REFUSALS.values())
         received += sum(len(trades) for markets in self._open.values() for trades in markets.values())
+        received += len(self._quarantine)
         return Counts(
             received,
             totals["late"],
@@ -154,6 +114,7 @@ class BarBuilder:
             totals["beyond_horizon"],
             totals["ahead"],
             totals["earlier"],
+            totals["quarantined"],
         )
 
     def begin(self, second: int) -> None:
@@ -165,11 +126,31 @@ class BarBuilder:
         self._closed = second - 1
         self._refuse_waiting([each for each in self._open if each < second], self._below_floor)
 
-    def accept_until(self, second: int) -> None:
-        """Trades of a later second than this are refused as ``AHEAD``, those that wait already too."""
+    def accept_until(self, second: int, hold_until: int | None = None) -> None:
+        """Trades of a later second are in quarantine until it comes; ``AHEAD`` beyond ``hold_until``.
+
+        Without that none are held. It is the same for those that wait already.
+        """
         self._sort_in()
-        self._until = second
-        self._refuse_waiting([each for each in self._open if each > second], Outcome.AHEAD)
+        self._until, self._hold_until = second, second if hold_until is None else hold_until
+        held, self._quarantine = self._quarantine, []
+        for trade in held:
+            if trade.second <= second:
+                self._open.setdefault(trade.second, {}).setdefault(trade.market, []).append(trade)
+            else:
+                self._hold_back(trade)
+        for each in sorted(each for each in self._open if each > second):
+            for trades in self._open.pop(each).values():
+                for trade in trades:
+                    self._totals["quarantined"] += each <= self._hold_until
+                    self._hold_back(trade)
+
+    def _hold_back(self, trade: Trade) -> Outcome:
+        """A trade of a second that is not accepted yet."""
+        if trade.second > self._hold_until or len(self._quarantine) >= MOST_HELD:
+            return self._refuse(trade, Outcome.AHEAD)
+        self._quarantine.append(trade)
+        return Outcome.HELD
 
     def takes(self, trade: Trade) -> bool:
         """Whether ``add`` would merge the trade."""
@@ -215,7 +196,8 @@ class BarBuilder:
 
     def _add_unusual(self, trade: Trade, second: int) -> Outcome:
         if second > self._until:
-            return self._refuse(trade, Outcome.AHEAD)
+            self._totals["quarantined"] += second <= self._hold_until
+            return self._hold_back(trade)
         if second < self._floor:
             return self._refuse(trade, self._below_floor)
         if second <= self._closed - self.horizon_s:
@@ -234,7 +216,7 @@ class BarBuilder:
                     self._refuse(trade, outcome)
 
     def _refuse(self, trade: Trade, outcome: Outcome) -> Outcome:
-        self._totals[_REFUSALS[outcome]] += 1
+        self._totals[REFUSALS[outcome]] += 1
         key = (trade.market, outcome)
         before = self._refused.get(key)
         self._refused[key] = Refused(

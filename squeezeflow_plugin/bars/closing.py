@@ -16,17 +16,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from squeezeflow_plugin.bars.builder import BarBuilder, Outcome, Refused
+from squeezeflow_plugin.bars.builder import BarBuilder
 from squeezeflow_plugin.bars.continuity import ContinuityWatch
 from squeezeflow_plugin.bars.interest import TickerBoard
 from squeezeflow_plugin.bars.ledger import CoverageLedger
 from squeezeflow_plugin.bars.offsets import ExchangeOffsets
+from squeezeflow_plugin.bars.outcomes import Outcome, Refused
 from squeezeflow_plugin.feeds.recovery import Continuity, Gap
 from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord, Interval, Trade
 
 _NS_PER_MS = 1_000_000
 UNHEARD_NS = 2 * NS_PER_SECOND
 """So long a stream may take to bring a trade that the exchange's REST API knows."""
+AHEAD_S = 2
+"""Trades dated further ahead of market time are in quarantine until their second comes."""
 _MERGED = frozenset({Outcome.NEW, Outcome.REVISION})
 
 
@@ -182,7 +185,8 @@ class Closer:
             self.builder.begin(second)
         # Market time never steps back, even where an offset does.
         self._closed_ns = max(self._closed_ns, local_now_ns - offset_ns)
-        self.builder.accept_until(self._closed_ns // NS_PER_SECOND + self.builder.horizon_s)
+        now_s = self._closed_ns // NS_PER_SECOND
+        self.builder.accept_until(now_s + AHEAD_S, now_s + self.builder.horizon_s)
         self._name_refused(local_now_ns)
         self._called_ns = local_now_ns
         bars, revisions = self.builder.close(second)

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from squeezeflow_plugin.bars.gaps import Lost, MarketGaps
+from squeezeflow_plugin.bars.gaps import MarketGaps
+from squeezeflow_plugin.bars.holes import Lost
 from squeezeflow_plugin.feeds.recovery import Continuity, Gap
 from squeezeflow_plugin.market import NS_PER_SECOND, Interval, Trade
 

@@ -13,10 +13,9 @@ time, seconds are market time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import msgspec
-
+from squeezeflow_plugin.bars.holes import Hole, Lost, Pending, touched
 from squeezeflow_plugin.bars.spans import Span, union, within, without
 from squeezeflow_plugin.feeds.recovery import Continuity, Gap
 from squeezeflow_plugin.market import NS_PER_SECOND, Trade
@@ -44,55 +43,6 @@ BROKEN = "the ids jumped too far"
 UNHEARD = "its connection ended before its first trade came"
 
 
-class Lost(msgspec.Struct, frozen=True):
-    """A gap that stays one, and why."""
-
-    gap: Gap
-    reason: str
-
-
-@dataclass(slots=True)
-class _Hole:
-    """A gap with both ends. ``first`` to ``last`` are its ids where they are a sequence (else -1), ``span``
-    the seconds it touches, ``since_ns`` when it showed, ``next_ns`` when it may be asked for."""
-
-    after_id: str
-    after_ns: int
-    before_id: str
-    before_ns: int
-    first: int
-    last: int
-    span: Span
-    since_ns: int
-    next_ns: int
-    tries: int = 0
-
-
-@dataclass(slots=True)
-class _Pending:
-    """Nothing is known from second ``start`` on, after the trade named; ``live_ns`` since when the market
-    is back (-1: it is not), in second ``live_second``; ``doubts`` whether its seconds are doubted."""
-
-    start: int
-    after_id: str
-    after_ns: int
-    live_ns: int = -1
-    live_second: int = -1
-    next_ns: int = 0
-    tries: int = 0
-    doubts: bool = True
-
-
-def touched(after_ns: int, before_ns: int) -> Span:
-    """The seconds of anything between two times.
-
-    >>> touched(2_900_000_000, 4_000_000_000)
-    (2, 5)
-    """
-    first, last = sorted((after_ns // NS_PER_SECOND, before_ns // NS_PER_SECOND))
-    return first, last + 1
-
-
 class MarketGaps:
     """One market. ``accepts`` says whether a trade can still be merged into its bar."""
 
@@ -110,14 +60,14 @@ class MarketGaps:
         self.last_ns = 0
         self.base: int | None = None
         """The second of the first trade known: what came before it nobody knows."""
-        self.pending: _Pending | None = None
+        self.pending: Pending | None = None
         self._accepts = accepts
         self._since = FAR  # the second it was first live in, and whether that ended before its first trade
         self._is_cut = False
         self._second = -1  # the last one that was settled
         self._told: list[Span] = []  # the doubted seconds as the ledger knows them
         self._cleared: list[Span] = []  # seconds it must learn are complete, unless they are doubted
-        self._holes: list[_Hole] = []
+        self._holes: list[Hole] = []
         self._left_out: list[int] = []
         self._spans: list[Span] = []  # of gaps given up
         self._lost: list[Lost] = []
@@ -184,7 +134,7 @@ class MarketGaps:
         known_ns = self.last_ns if self.pending is None else self.pending.after_ns
         second = max(min(second, (known_ns - self._late_ns) // NS_PER_SECOND), self.base)
         if self.pending is None:
-            self.pending = _Pending(second, self.last_id, self.last_ns)
+            self.pending = Pending(second, self.last_id, self.last_ns)
         else:
             self.pending.start = min(self.pending.start, second)
             self.pending.live_ns = -1
@@ -200,7 +150,7 @@ class MarketGaps:
     def silent(self, second: int, now_ns: int) -> None:
         """Connected, but without a trade for so long that the exchange is asked whether it has any."""
         if self.base is not None and self.pending is None:
-            self.pending = _Pending(second, self.last_id, self.last_ns, now_ns, second, now_ns, doubts=False)
+            self.pending = Pending(second, self.last_id, self.last_ns, now_ns, second, now_ns, doubts=False)
 
     def interrupted(self, covered_stop: int) -> None:
         """The trades so far are of an earlier run, whose covered seconds ended before ``covered_stop``."""
@@ -292,7 +242,7 @@ class MarketGaps:
             since_ns = 0 if self.pending is not None else trade.received_ns
             before = str(first)
             self._open(
-                _Hole(
+                Hole(
                     self.last_id,
                     self.last_ns,
                     before,
@@ -336,7 +286,7 @@ class MarketGaps:
         ):
             return
         self._open(
-            _Hole(
+            Hole(
                 waits.after_id,
                 waits.after_ns - self._late_ns,
                 trade.trade_id,
@@ -358,7 +308,7 @@ class MarketGaps:
         if self._holes:
             self._holes = [hole for hole in self._holes if trade.exchange_ns > hole.after_ns]
 
-    def _open(self, hole: _Hole) -> None:
+    def _open(self, hole: Hole) -> None:
         if len(self._holes) >= MAX_GAPS:
             self._give_up(self._holes[0], TOO_MANY)
         self._holes.append(hole)
@@ -390,7 +340,7 @@ class MarketGaps:
             place = self._holes.index(hole)
             self._holes[place : place + 1] = parts
 
-    def _asked(self, gap: Gap) -> list[_Hole]:
+    def _asked(self, gap: Gap) -> list[Hole]:
         """What is left of the gap."""
         if not self.continuity.sequence:
             return [hole for hole in self._holes if hole.after_id == gap.after_id]
@@ -399,7 +349,7 @@ class MarketGaps:
         first, last = int(gap.after_id) + 1, int(gap.before_id) - 1
         return [hole for hole in self._holes if first <= hole.first and hole.last <= last]
 
-    def _answer_pending(self, waits: _Pending, complete: bool, now_ns: int) -> None:
+    def _answer_pending(self, waits: Pending, complete: bool, now_ns: int) -> None:
         if complete:
             self._back()
         elif waits.tries >= len(TRY_AGAIN_NS):
@@ -408,10 +358,10 @@ class MarketGaps:
             waits.next_ns = now_ns + TRY_AGAIN_NS[waits.tries]
             waits.tries += 1
 
-    def _gap(self, hole: _Hole) -> Gap:
+    def _gap(self, hole: Hole) -> Gap:
         return Gap(self.market, hole.after_id, hole.after_ns, hole.before_id, hole.before_ns)
 
-    def _give_up(self, hole: _Hole, reason: str) -> None:
+    def _give_up(self, hole: Hole, reason: str) -> None:
         self._holes.remove(hole)
         self._lose(self._gap(hole), hole.span, reason)
 

@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from squeezeflow_plugin.bars.builder import Outcome
 from squeezeflow_plugin.bars.closing import Closer
+from squeezeflow_plugin.bars.outcomes import Outcome
 from squeezeflow_plugin.clock import Clock, SystemClock
 from squeezeflow_plugin.collector.choosing import MarketChoice
 from squeezeflow_plugin.collector.instruments import open_markets

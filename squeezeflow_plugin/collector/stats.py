@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from squeezeflow_plugin.bars.builder import Counts
+from squeezeflow_plugin.bars.outcomes import Counts
 
 _DELAYS = 60
 
@@ -17,13 +17,14 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """Totals since the start of the process, and the state now.
 
     ``trades_received`` by the connections, ``trades_recovered`` from REST answers, ``gaps_lost`` those that
-    nobody could fill; ``bars`` and ``revisions`` of closed records; ``late`` trades that
-    came after their second's close, ``duplicates`` repeated deliveries, ``beyond_horizon`` and ``ahead``
-    trades that were not merged; ``rejected`` unreadable frames by reason; ``missing_exchanges`` have not said
-    what their markets are and are asked again. ``closing_delay_ms`` are the median and the largest of the
-    last minute's time from a second's end in market time to its stored record; ``rate_limited`` answers 429
-    and 418 by exchange, ``interest_ns`` the exchange's time of each market's newest open interest;
-    ``offsets_ms`` each exchange's receive minus exchange time at its smallest, ``skew_ms`` their median.
+    nobody could fill; ``bars`` and ``revisions`` of closed records; ``late`` trades that came after their
+    second's close, ``duplicates`` repeated deliveries, ``quarantined`` trades that were dated ahead and
+    waited for their second, ``beyond_horizon`` and ``ahead`` trades that were not merged; ``rejected`` unreadable
+    frames by reason; ``missing_exchanges`` have not said what their markets are and are asked again.
+    ``closing_delay_ms`` are the median and the largest of the last minute's time from a second's end in
+    market time to its stored record; ``rate_limited`` answers 429 and 418 by exchange, ``interest_ns`` the
+    exchange's time of each market's newest open interest; ``offsets_ms`` each exchange's receive minus
+    exchange time at its smallest, ``skew_ms`` their median.
     """
 
     collector: str
@@ -43,6 +44,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     reconnects: int
     rate_limited: dict[str, int]
     interest_ns: dict[str, int]
+    quarantined: int = 0
     trades_recovered: int = 0
     gaps_lost: int = 0
     missing_exchanges: tuple[str, ...] = ()
@@ -114,6 +116,7 @@ class Tally:
             reconnects=reconnects,
             rate_limited=dict(self.rate_limited),
             interest_ns=dict(self.interest_ns),
+            quarantined=counts.quarantined,
             trades_recovered=self.trades_recovered,
             gaps_lost=self.gaps_lost,
             missing_exchanges=self.missing_exchanges,

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from squeezeflow_plugin.bars.builder import BarBuilder, Outcome
+from squeezeflow_plugin.bars.builder import BarBuilder
+from squeezeflow_plugin.bars.outcomes import Outcome
 from squeezeflow_plugin.market import NS_PER_SECOND, Bar, Trade
 from tests.reference.bars_twin import twin_bars
 from tests.unit.bars.tapes import START, assert_equals_twin, bits, contents, tapes
@@ -163,6 +164,22 @@ def test_what_is_dated_too_far_ahead_is_refused_also_where_it_waits() -> None:
     assert builder.add(trade(START + 601, 3)) is Outcome.AHEAD
     assert len(builder.close(START).bars) == 1
     assert [(each.outcome, each.count) for each in builder.take_refused()] == [(Outcome.AHEAD, 2)]
+
+
+def test_trades_ahead_are_in_quarantine_until_their_second_comes() -> None:
+    builder = BarBuilder(horizon_s=600)
+    builder.begin(START)
+    early, far, absurd = (trade(START + ahead, number) for number, ahead in ((1, 5), (2, 400), (3, 700)))
+    builder.accept_until(START + 2, START + 600)
+    assert [builder.add(each) for each in (early, far, absurd)] == [Outcome.HELD, Outcome.HELD, Outcome.AHEAD]
+    assert builder.pending() == ()  # nobody sees them before
+    assert (builder.counts.received, builder.counts.quarantined, builder.counts.ahead) == (3, 2, 1)
+    for second in range(START, START + 5):
+        builder.accept_until(second + 2, second + 600)
+        assert builder.close(second).bars == ()
+    builder.accept_until(START + 7, START + 605)
+    assert builder.close(START + 5).bars[0].cbuy == 1
+    assert (builder.counts.received, builder.counts.quarantined) == (3, 2)
 
 
 def test_trades_from_before_the_beginning_are_refused() -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from squeezeflow_plugin.bars.builder import Outcome
 from squeezeflow_plugin.bars.closing import Closer
 from squeezeflow_plugin.bars.columns import bars_of_trades, columns_of_trades
+from squeezeflow_plugin.bars.outcomes import Outcome
 from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord, Interval, Trade
 from tests.unit.bars.tapes import MARKETS, START, bits, contents, reference_frame, tapes, trades_of
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from squeezeflow_plugin.bars.builder import Counts
+from squeezeflow_plugin.bars.outcomes import Counts
 from squeezeflow_plugin.collector.stats import Stats, Tally, write_stats
 
 
