@@ -31,7 +31,7 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("futures", "orders"), [(False, 3), (True, 8)], ids=["spot", "futures"])
+@pytest.mark.parametrize(("futures", "orders"), [(False, 3), (True, 6)], ids=["spot", "futures"])
 def test_entries_and_exits_are_decided_at_the_same_seconds(
     market: Path, tmp_path: Path, futures: bool, orders: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
