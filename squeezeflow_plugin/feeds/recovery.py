@@ -103,6 +103,16 @@ def backward(
     return Recovered(parsed.trades, following=None if following == request else following)
 
 
+def forward(
+    parsed: Parsed, request: RestRequest, gap: Gap, onward: RestRequest, *, is_last: bool
+) -> Recovered:
+    """Of an exchange that pages from a time on: ``onward`` begins where this page ends."""
+    passed = bool(gap.before_ns) and any(trade.exchange_ns > gap.before_ns for trade in parsed.trades)
+    if is_last or passed:
+        return Recovered(parsed.trades, complete=True)
+    return Recovered(parsed.trades, following=None if onward == request else onward)
+
+
 def reaches(trades: Iterable[Trade], gap: Gap) -> bool:
     """Whether trades go back to the beginning of the gap: the one before it is there, or an older one.
 
