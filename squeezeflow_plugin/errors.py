@@ -21,6 +21,7 @@ left to travel up.
         StoreEmptyError        the asked span holds no data
         ImportFileError        a file to import cannot be used; what was imported of it stays
         StoreUnavailableError  the database cannot be reached or refuses
+          StoreLostError       it acknowledged what it does not hold
         StoreMissingError      the database or a part of it is not there
         StoreIncompleteError   it lacks what a record announces, or cannot tell
       BusError                 the bus cannot be reached or refuses; the store has everything
@@ -106,6 +107,10 @@ class StoreEmptyError(StoreError):
 
 class StoreUnavailableError(StoreError):
     """A store's server cannot be reached, is too slow or fails. What was to be written is written again."""
+
+
+class StoreLostError(StoreUnavailableError):
+    """A server acknowledged a write and does not hold it. It is written again."""
 
 
 class StoreMissingError(StoreError):

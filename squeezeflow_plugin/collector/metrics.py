@@ -24,6 +24,7 @@ from prometheus_client.registry import Collector as Source
 
 from squeezeflow_plugin.collector.announcing import Announcer
 from squeezeflow_plugin.collector.bot import BotWatch
+from squeezeflow_plugin.collector.machine import memory_budget, size_of
 from squeezeflow_plugin.collector.quality import QualityProbe
 from squeezeflow_plugin.collector.shipping import Shipper, ShippingStatus
 from squeezeflow_plugin.collector.stats import Stats
@@ -92,6 +93,7 @@ class StateSource(Source):
         data_dir: Path,
         silence_limit_s: float,
         shipper: Shipper | None = None,
+        decision_interval_s: int = 1,
     ) -> None:
         self._collector = collector
         self._stats = stats
@@ -101,6 +103,7 @@ class StateSource(Source):
         self._data_dir = data_dir
         self._silence_limit_s = silence_limit_s
         self._shipper = shipper
+        self._decision_interval_s = decision_interval_s
 
     def collect(self) -> Iterator[Metric]:
         """Everything; what cannot be read now is left out."""
@@ -139,6 +142,13 @@ class StateSource(Source):
             [],
             [((), stats.pending_records)],
         )
+        lag_s = 0 if self._shipper is None else self._shipper.status.lag_s
+        yield _gauge(
+            "spool_oldest_age_seconds",
+            "How old the oldest closed second is that the store or InfluxDB has not taken",
+            [],
+            [((), max(stats.pending_records, lag_s))],
+        )
         if stats.last_second is not None:
             yield _gauge("bar_sequence", "Newest closed second", [], [((), stats.last_second)])
         yield _gauge(
@@ -146,6 +156,13 @@ class StateSource(Source):
             "Silence after which a feed no longer counts as live",
             [],
             [((), self._silence_limit_s)],
+        )
+        yield _gauge("memory_budget_bytes", "Memory this process may hold", [], [((), memory_budget())])
+        yield _gauge(
+            "decision_interval_seconds",
+            "Seconds between two decisions of a pair",
+            [],
+            [((), self._decision_interval_s)],
         )
         yield from self._disk()
         if self._announcer is not None:
@@ -167,16 +184,17 @@ class StateSource(Source):
     def _disk(self) -> Iterator[Metric]:
         if not self._data_dir.exists():
             return
-        sizes = {path: _size(path) for path in self._data_dir.rglob("*")}
-        bars = sum(
-            size
-            for path, size in sizes.items()
-            if path.relative_to(self._data_dir).parts[0].startswith("store")
-        )
+        sizes = {path: size_of(path) for path in self._data_dir.rglob("*")}
+
+        def kept_in(name: str) -> int:
+            first = ((path.relative_to(self._data_dir).parts[0], size) for path, size in sizes.items())
+            return sum(size for part, size in first if part.startswith(name))
+
         free = shutil.disk_usage(self._data_dir).free
         yield _gauge("disk_free_bytes", "Free space where the data is kept", [], [((), free)])
         yield _gauge("data_bytes", "Size of everything kept", [], [((), sum(sizes.values()))])
-        yield _gauge("store_bytes", "Size of the embedded store", [], [((), bars)])
+        yield _gauge("store_bytes", "Size of the embedded store", [], [((), kept_in("store"))])
+        yield _gauge("spool_bytes", "Size of the trade journal", [], [((), kept_in("journal"))])
 
     def _data(self) -> Iterator[Metric]:
         quality = self._quality.look(self._collector)
@@ -218,6 +236,11 @@ class StateSource(Source):
         yield _gauge(
             "score_age_seconds", "Newest closed second minus the pair's newest decision", ["symbol"], ages
         )
+        if self._announcer is not None and self._announcer.announced is not None:
+            behind = max(self._announcer.announced - bot.second, 0)
+            yield _gauge(
+                "bus_consumer_lag_seconds", "Newest announced second minus the bot's", [], [((), behind)]
+            )
         latencies = [((pair.pair,), pair.latency_ms / 1e3) for pair in bot.pairs]
         yield _gauge(
             "score_delay_seconds",
@@ -239,16 +262,14 @@ def _shipping(status: ShippingStatus) -> Iterator[Metric]:
     yield CounterMetricFamily(
         f"{PREFIX}influx_expired_seconds", "Seconds too old for InfluxDB's retention", value=status.expired
     )
+    yield CounterMetricFamily(
+        f"{PREFIX}store_verify_mismatch",
+        "Times InfluxDB held something else than it acknowledged",
+        value=status.mismatches,
+    )
     yield _gauge("influx_lag_seconds", "Closed seconds not yet in InfluxDB", [], [((), status.lag_s)])
     positions = [((collector,), float(second)) for collector, second in status.positions]
     yield _gauge("influx_sequence", "Newest second in InfluxDB", ["collector"], positions)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size if path.is_file() else 0
-    except FileNotFoundError:
-        return 0  # segments and write-ahead logs come and go
 
 
 def _version() -> str:

@@ -28,7 +28,7 @@ from squeezeflow_plugin.collector.shipping import open_shipper
 from squeezeflow_plugin.collector.stats import Stats
 from squeezeflow_plugin.collector.storing import StoreQueue
 from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord, Instrument
-from squeezeflow_plugin.settings import Settings
+from squeezeflow_plugin.settings import REGULAR_INTERVAL_S, Settings
 from squeezeflow_plugin.store.decisions import DecisionLog
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
 
@@ -74,6 +74,7 @@ class Outlets:
                 settings.data_dir,
                 settings.silence_limit_s,
                 self._shipper,
+                1 if settings.enable_1s_mode else REGULAR_INTERVAL_S,
             )
         )
         self._health = Health(

@@ -21,7 +21,13 @@ import msgspec
 
 from squeezeflow_plugin.clock import Clock
 from squeezeflow_plugin.collector.sharding import ships
-from squeezeflow_plugin.errors import StoreError, StoreMissingError
+from squeezeflow_plugin.errors import (
+    StoreConflictError,
+    StoreError,
+    StoreIncompleteError,
+    StoreLostError,
+    StoreMissingError,
+)
 from squeezeflow_plugin.market import NS_PER_SECOND, ClosingRecord, Instrument
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.contract import BarStore
@@ -34,6 +40,7 @@ _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
 _LOOK_S = 1.0
 _MARGIN_S = 300
+_MISMATCHES = (StoreConflictError, StoreIncompleteError, StoreLostError)
 
 
 class ShippingTarget(Protocol):
@@ -52,7 +59,8 @@ class ShippingStatus:
     """Totals since the start.
 
     ``positions`` are the newest shipped second of each collector; ``lag_s`` how many closed seconds are still
-    to be shipped; ``expired`` seconds that were older than the target keeps; ``failure`` why nothing is
+    to be shipped; ``expired`` seconds that were older than the target keeps; ``mismatches`` times that
+    the target did not hold what it acknowledged, or held something else; ``failure`` why nothing is
     shipped just now, None where all is well.
     """
 
@@ -62,6 +70,7 @@ class ShippingStatus:
     bars: int = 0
     failures: int = 0
     expired: int = 0
+    mismatches: int = 0
     failure: str | None = None
 
 
@@ -262,7 +271,12 @@ class Shipper:
     def _note_failure(self, error: StoreError) -> None:
         if str(error) != self.status.failure:
             _LOG.error("shipping: %s; records stay in the embedded store and are shipped later", error)
-        self.status = replace(self.status, failures=self.status.failures + 1, failure=str(error))
+        self.status = replace(
+            self.status,
+            failures=self.status.failures + 1,
+            mismatches=self.status.mismatches + isinstance(error, _MISMATCHES),
+            failure=str(error),
+        )
         self._is_aligned = False
         self._lacks_something = isinstance(error, StoreMissingError)
 

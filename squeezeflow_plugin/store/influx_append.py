@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import msgspec
 
-from squeezeflow_plugin.errors import StoreConflictError, StoreUnavailableError
+from squeezeflow_plugin.errors import StoreConflictError, StoreLostError
 from squeezeflow_plugin.market import Bar, ClosingRecord
 from squeezeflow_plugin.store.influx_read import InfluxReader
 from squeezeflow_plugin.store.influx_record import Closing, closing_of, pack
@@ -307,7 +307,7 @@ class InfluxAppender:
             lost = missing() if (self._verify if verify is None else verify) else []
             if not lost:
                 return
-        raise StoreUnavailableError(
+        raise StoreLostError(
             f"InfluxDB has acknowledged {len(items)} {what} {_ATTEMPTS} times and does not hold {len(lost)}"
             " of them; what it acknowledged before stays"
         )

@@ -223,6 +223,10 @@ async def test_metrics_are_valid_and_complete(bench: Bench) -> None:
     window = (("kind", "perp"), ("symbol", "BTC"), ("window", "1h"))
     assert values["squeezeflow_coverage_ratio", window] == 1
     assert values["squeezeflow_bus_sequence", ()] == LAST
+    assert values["squeezeflow_bus_consumer_lag_seconds", ()] == 2
+    assert values["squeezeflow_spool_oldest_age_seconds", ()] == 0
+    assert values["squeezeflow_decision_interval_seconds", ()] == 1
+    assert values["squeezeflow_memory_budget_bytes", ()] > 0
     pair = (("symbol", "BTC/USDT"),)
     assert values["squeezeflow_score", pair] == 6.5
     assert values["squeezeflow_score_age_seconds", pair] == 2

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from squeezeflow_plugin.clock import SteppedClock
 from squeezeflow_plugin.collector.shipping import Shipper, open_shipper
+from squeezeflow_plugin.errors import StoreLostError, StoreUnavailableError
 from squeezeflow_plugin.market import Bar, ClosingRecord
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.memory import MemoryBarStore
@@ -31,6 +32,18 @@ class MemoryTarget(MemoryBarStore):
 
     def resample(self, records: Iterable[ClosingRecord]) -> None:
         """Nothing to resample in memory."""
+
+
+class FailingTarget(MemoryTarget):
+    """Takes nothing."""
+
+    def __init__(self, error: StoreUnavailableError) -> None:
+        super().__init__()
+        self._error = error
+
+    def append(self, records: Iterable[ClosingRecord]) -> None:
+        del records
+        raise self._error
 
 
 def record(second: int, collector: str = "main", bars: int = 0) -> ClosingRecord:
@@ -117,6 +130,14 @@ def test_what_is_too_old_for_the_target_is_passed_over(tmp_path: Path) -> None:
     source.append(record(T0 + i) for i in range(100, 300))
     status = ship(source, target, tmp_path / "position", keep_s=50, now=T0 + 300).status
     assert (status.expired, status.records) == (150, 50)
+
+
+def test_a_target_that_loses_what_it_acknowledged_is_told_from_one_that_is_down(tmp_path: Path) -> None:
+    for error, mismatches in ((StoreLostError("lost"), 1), (StoreUnavailableError("down"), 0)):
+        source, target = MemoryBarStore(), FailingTarget(error)
+        source.append([record(T0)])
+        status = ship(source, target, tmp_path / str(error)).status
+        assert (status.failures, status.mismatches, status.failure) == (1, mismatches, str(error))
 
 
 def test_without_an_address_nothing_is_shipped() -> None:
