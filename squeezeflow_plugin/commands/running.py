@@ -62,6 +62,7 @@ def _simulate(args: argparse.Namespace) -> int:
         truth=args.truth,
         release_every_s=args.release_every,
         exchanges=settings.exchanges,
+        faults=args.faults,
         log_level=settings.log_level,
     )
     return run_simulator(options)
@@ -153,6 +154,12 @@ def add_to(commands: Commands) -> None:
         type=positive,
         metavar="S",
         help="the assets' first squeezes follow each other so many seconds apart",
+    )
+    simulate.add_argument(
+        "--faults",
+        type=int,
+        metavar="SEED",
+        help="play an hour of faults on the wire of those beside Binance",
     )
     simulate.add_argument(
         "--calibrate",

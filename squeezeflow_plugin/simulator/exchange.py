@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from squeezeflow_plugin.errors import SimulatorError
 from squeezeflow_plugin.market import MarketKind
 from squeezeflow_plugin.settings import Endpoint
 from squeezeflow_plugin.simulator import exchange_info
+from squeezeflow_plugin.simulator.faults import Fault
 from squeezeflow_plugin.simulator.floor import Floor, prefix
 from squeezeflow_plugin.simulator.peers import chosen
 from squeezeflow_plugin.simulator.rest import RestSide
@@ -39,14 +40,19 @@ class Exchange:
     """The application. No episode breaks loose before ``first_second``, where live collection begins."""
 
     def __init__(
-        self, venue: Venue, clock: Clock, first_second: int, truth: Callable[[Tape, Due], None] | None = None
+        self,
+        venue: Venue,
+        clock: Clock,
+        first_second: int,
+        truth: Callable[[Tape, Due], None] | None = None,
+        faults: Sequence[Fault] = (),
     ) -> None:
         self._venue = venue
         self._clock = clock
         self._first_second = first_second
         self._hub = Hub()
         names = {echo.instrument.exchange for echo in venue.echoes}
-        self._floors = [Floor(dialect, venue, clock) for dialect in chosen(names)]
+        self._floors = [Floor(dialect, venue, clock, faults) for dialect in chosen(names)]
         self._pump = Pump(venue, self._hub, clock, truth, self._floors)
         self._started: Planned | None = None
 

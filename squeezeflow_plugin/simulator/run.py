@@ -16,8 +16,10 @@ import msgspec
 from squeezeflow_plugin.clock import Clock, SystemClock
 from squeezeflow_plugin.errors import SimulatorError
 from squeezeflow_plugin.market import NS_PER_SECOND
+from squeezeflow_plugin.simulator.echoes import Ids
 from squeezeflow_plugin.simulator.episodes import free_script, waiting_script, whole_minute
 from squeezeflow_plugin.simulator.exchange import Exchange, bot_exchange, endpoints, serving
+from squeezeflow_plugin.simulator.faults import Fault, script
 from squeezeflow_plugin.simulator.generator import first_state
 from squeezeflow_plugin.simulator.history import write_history
 from squeezeflow_plugin.simulator.peers import chosen, echoes
@@ -35,6 +37,7 @@ _LEAD_S = 12
 _REPLAY_LEAD_S = 20
 _LEAST_LEAD_S = 8
 _UNTOLD_RELEASE_S = 1200
+_FAULTS_S = 3600
 LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 _logger = logging.getLogger(__name__)
 
@@ -62,6 +65,7 @@ class SimulatorOptions:
     late_share: float = Delays.late_share
     release_every_s: int | None = None
     exchanges: tuple[str, ...] = ("BINANCE", "BINANCE_FUTURES")
+    faults: int | None = None
     log_level: str = "INFO"
 
     def __post_init__(self) -> None:
@@ -165,7 +169,7 @@ async def _serve(options: SimulatorOptions, clock: Clock) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     with _truth(options.truth) as truth:
-        exchange = Exchange(venue, clock, first_second, truth)
+        exchange = Exchange(venue, clock, first_second, truth, _faults(options, venue, first_second))
         async with serving(exchange, options.port) as served:
             if options.state_file is not None:
                 _announce(options, served.port, first_second)
@@ -175,6 +179,16 @@ async def _serve(options: SimulatorOptions, clock: Clock) -> None:
             if not told.done():
                 told.cancel()
                 await served.sending
+
+
+def _faults(options: SimulatorOptions, venue: Venue, first_second: int) -> tuple[Fault, ...]:
+    """An hour of faults from ``first_second`` on, every kind about once in two minutes."""
+    names = sorted({echo.instrument.exchange for echo in venue.echoes})
+    if options.faults is None or not names:
+        return ()
+    sequenced = sorted({e.instrument.exchange for e in venue.echoes if e.ids is Ids.SEQUENCE}) or names
+    span_ms = first_second * 1000, (first_second + _FAULTS_S) * 1000
+    return script(options.faults, names, *span_ms, sequenced=sequenced, rounds=_FAULTS_S // 120)
 
 
 def _write_ahead(options: SimulatorOptions, venue: Venue, clock: Clock, start: int, first_second: int) -> int:

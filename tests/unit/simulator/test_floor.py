@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
-from aiohttp import WSMsgType
+from aiohttp import WSMsgType, WSServerHandshakeError
 from aiohttp.test_utils import TestClient, TestServer
 
 from squeezeflow_plugin.clock import SteppedClock
 from squeezeflow_plugin.simulator.exchange import Exchange, endpoints
+from squeezeflow_plugin.simulator.faults import Fault, Kind
 from squeezeflow_plugin.simulator.peers import echoes
 from squeezeflow_plugin.simulator.profiles import asset_profile
 from tests.unit.simulator.markets import ORIGIN, venue_of
@@ -21,11 +22,11 @@ NAMES = ("COINBASE", "OKEX")
 class Stage:
     """Two exchanges whose clock and pump are moved by the test."""
 
-    def __init__(self) -> None:
+    def __init__(self, faults: Sequence[Fault] = ()) -> None:
         venue = venue_of("BTC", echoes=echoes(NAMES, [asset_profile("BTC")]))
         venue.extend(ORIGIN + 180)
         self.clock = SteppedClock(START_MS * 10**6)
-        self.exchange = Exchange(venue, self.clock, ORIGIN)
+        self.exchange = Exchange(venue, self.clock, ORIGIN, faults=faults)
         self.client: TestClient[Any, Any] = TestClient(TestServer(self.exchange.application()))
 
     def play(self, milliseconds: int) -> None:
@@ -78,3 +79,23 @@ async def test_at_the_end_every_client_is_told(stage: Stage) -> None:
     assert (await okx.receive()).data == "pong"
     await stage.exchange.close()
     assert (await okx.receive()).type is WSMsgType.CLOSE
+
+
+async def test_faults_are_played_on_their_own_exchange() -> None:
+    def fault(kind: Kind, begin_ms: int) -> Fault:
+        return Fault(kind, "OKEX", START_MS + begin_ms, START_MS + begin_ms + 1000, 1.0, 1)
+
+    stage = Stage([fault(Kind.CUT, 1000), fault(Kind.RATE_LIMIT, 3000)])
+    async with stage.client:
+        okx = await stage.client.ws_connect("/okex/ws/v5/public")
+        coinbase = await stage.client.ws_connect("/coinbase/")
+        stage.play(1000)
+        assert (await okx.receive()).type in {WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.CLOSING}
+        with pytest.raises(WSServerHandshakeError, match="503"):
+            await stage.client.ws_connect("/okex/ws/v5/public")
+        assert not coinbase.closed
+        stage.play(2000)
+        limited = await stage.client.get("/okex/api/v5/public/instruments")
+        assert (limited.status, limited.headers["Retry-After"]) == (429, "3")
+        stage.play(1000)
+        assert (await stage.client.get("/okex/api/v5/public/instruments")).status == 200
