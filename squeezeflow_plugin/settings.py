@@ -36,6 +36,25 @@ CREDENTIALS = frozenset({"redis_url", "redis_username", "redis_password", "influ
 DURATION = re.compile(r"(\d+)([hdw])")
 _HOURS = {"h": 1, "d": 24, "w": 168}
 
+_RANGES: dict[str, tuple[float, float]] = {
+    "max_symbols": (1, 500),
+    "lookback_hours": (2.25, 720),
+    "markets_per_asset": (1, 500),
+    "interest_interval_s": (0, 300),
+    "watermark_ms": (50, 10_000),
+    "revision_horizon_s": (10, 3600),
+    "silence_limit_s": (1, 3600),
+    "retention_days": (0, 36_500),
+    "decision_timeout_ms": (50, 5000),
+    "max_clock_skew_ms": (100, 60_000),
+    "max_leverage": (1, 125),
+    "stop_atr": (0, 1000),
+    "api_port": (0, 65_535),
+    "health_port": (0, 65_535),
+    "redis_port": (0, 65_535),
+}
+"""What a setting may be, both ends included."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -147,65 +166,30 @@ class Settings:
     """How long one request to InfluxDB may take, in seconds."""
 
     def __post_init__(self) -> None:
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            _check(low <= value <= high, name, f"in {low}..{high}", value)
         fitting = (1,) if self.enable_1s_mode else (1, REGULAR_INTERVAL_S)
         wanted = " or ".join(map(str, fitting))
         _check(self.run_interval in fitting, "run_interval", wanted, self.run_interval)
         _check(self.data_interval == 1, "data_interval", "1", self.data_interval)
-        _check(1 <= self.max_symbols <= 500, "max_symbols", "in 1..500", self.max_symbols)
-        _check(2.25 <= self.lookback_hours <= 720, "lookback_hours", "in 2.25..720", self.lookback_hours)
         _check(self.log_level in LOG_LEVELS, "log_level", f"one of {', '.join(LOG_LEVELS)}", self.log_level)
         _check(self.store in STORES, "store", f"one of {', '.join(STORES)}", self.store)
+        _check(self.bus in BUSES, "bus", f"one of {', '.join(BUSES)}", self.bus)
         for name in ("assets", "exchanges", "quotes", "collectors"):
             _check(bool(getattr(self, name)), name, "at least one name", getattr(self, name))
         _check(bool(self.collector), "collector", "a name", self.collector)
-        _check(1 <= self.markets_per_asset <= 500, "markets_per_asset", "in 1..500", self.markets_per_asset)
-        _check(
-            0 <= self.interest_interval_s <= 300,
-            "interest_interval_s",
-            "in 0..300",
-            self.interest_interval_s,
-        )
         part, parts = self.shard_parts
         _check(1 <= part <= parts <= 100, "shard", "k/n with 1 <= k <= n <= 100", self.shard)
         _check(self.first_second >= 0, "first_second", "an epoch second or 0", self.first_second)
-        _check(50 <= self.watermark_ms <= 10_000, "watermark_ms", "in 50..10000", self.watermark_ms)
-        _check(
-            10 <= self.revision_horizon_s <= 3600,
-            "revision_horizon_s",
-            "in 10..3600",
-            self.revision_horizon_s,
-        )
-        _check(1 <= self.silence_limit_s <= 3600, "silence_limit_s", "in 1..3600", self.silence_limit_s)
         _check(
             self.journal_hours * 3600 >= self.revision_horizon_s + 60,
             "journal_hours",
             "more than the revision horizon",
             self.journal_hours,
         )
-        _check(0 <= self.retention_days <= 36_500, "retention_days", "in 0..36500", self.retention_days)
-        _check(
-            50 <= self.decision_timeout_ms <= 5000,
-            "decision_timeout_ms",
-            "in 50..5000",
-            self.decision_timeout_ms,
-        )
-        _check(
-            100 <= self.max_clock_skew_ms <= 60_000,
-            "max_clock_skew_ms",
-            "in 100..60000",
-            self.max_clock_skew_ms,
-        )
-        _check(1 <= self.max_leverage <= 125, "max_leverage", "in 1..125", self.max_leverage)
-        _check(0 <= self.stop_atr <= 1000, "stop_atr", "in 0..1000", self.stop_atr)
-        _check(
-            self.rsi_limit == 0 or 50 <= self.rsi_limit <= 100,
-            "rsi_limit",
-            "0 or in 50..100",
-            self.rsi_limit,
-        )
-        _check(self.bus in BUSES, "bus", f"one of {', '.join(BUSES)}", self.bus)
-        for name in ("api_port", "health_port", "redis_port"):
-            _check(0 <= getattr(self, name) <= 65_535, name, "in 0..65535", getattr(self, name))
+        rsi_fits = self.rsi_limit == 0 or 50 <= self.rsi_limit <= 100
+        _check(rsi_fits, "rsi_limit", "0 or in 50..100", self.rsi_limit)
         _check(
             MEMORY_SIZE.fullmatch(self.redis_maxmemory) is not None,
             "redis_maxmemory",
