@@ -21,10 +21,12 @@ from squeezeflow_plugin.store.decisions import DecisionLog, TradeEvent
 from tests.soak.stage import now_s, pause, wait_for
 from tests.soak.trading import TradingStage, wait_for_trade
 
-ASSETS = LISTED_ASSETS[:16]
+ASSETS = LISTED_ASSETS
 KINDS = ("bot", "collector", "redis")
-PROMPT_S = 1.0
-"""An exit order follows the decision that it could follow first within this time."""
+PROMPT_S = 5.0
+"""An exit order follows the decision that it could follow first within this time: what was pending after a
+downtime is decided first, second by second, and the machine may be busy.
+"""
 
 
 @dataclass(frozen=True)
