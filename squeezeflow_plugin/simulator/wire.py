@@ -109,11 +109,12 @@ class Spelling:
 
     def trade_row(self, trades: MarketTrades, row: int) -> dict[str, Any]:
         """One row of ``/trades``."""
-        quote = float(trades.price[row] * trades.size[row])
+        ticks, lots = int(trades.ticks[row]), int(trades.lots[row])
+        quote = (ticks / self._price_scale) * (lots / self._size_scale)
         body = {
             "id": int(trades.ids[row]),
-            "price": self.price(int(trades.ticks[row])),
-            "qty": self.size(int(trades.lots[row])),
+            "price": self.price(ticks),
+            "qty": self.size(lots),
             "quoteQty": self.quote(quote),
             "time": int(trades.at_ms[row]),
             "isBuyerMaker": bool(trades.side[row] < 0),
