@@ -42,6 +42,7 @@ from squeezeflow_plugin.up.overlay import (
 _READY_WITHIN_S = 180
 _SETTLE_S = 5
 _POLL_NS = NS_PER_SECOND // 20
+_IDLE_NS = NS_PER_SECOND // 5
 
 
 @dataclass(frozen=True)
@@ -208,6 +209,9 @@ class _Job:
         )
         stop = self._watch(ready)
         summary = self._summarise(ready + 1, stop)
+        # FreqTrade's stop breaks off whatever runs; early in a second the bot waits for that second's close.
+        now = self._clock.now_ns()
+        self._clock.sleep_until((now // NS_PER_SECOND + 1) * NS_PER_SECOND + _IDLE_NS)
         self._tree.stop()
         if self._options.as_json:
             summary = msgspec.structs.replace(summary, errors=self._errors())
