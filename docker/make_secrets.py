@@ -34,6 +34,7 @@ FILES: dict[str, Callable[[], str]] = {
     "influx_password": password,
     "influx_read_password": password,
     "redis_password": password,
+    "grafana_password": password,
     "freqtrade_api.json": freqtrade_api,
 }
 

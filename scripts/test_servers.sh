@@ -2,7 +2,7 @@
 # Makes sure that the tests find the two servers they start themselves: influxd (1.6 or later) and redis-server.
 # In this order: what is on PATH; apt-get, as root; the programs out of docker images. Says what it did; fails
 # with one sentence where it can do nothing. Chromium, for the tests of pages in a browser, comes from PATH or
-# apt-get; without it those are skipped.
+# apt-get; without it those are skipped. So does promtool (package prometheus), for the tests of the alert rules.
 #
 # A server that INFLUX_URL (with INFLUX_USER and INFLUX_PASSWORD of a user who may create databases) or REDIS_URL
 # (an empty database) names is used by the tests that need none of their own: the store contract, live reads and
@@ -65,4 +65,9 @@ if have chromium || have chromium-browser || have google-chrome; then
     say "a browser is there"
 else
     from_apt chromium chromium || say "chromium is not installed: the tests of pages in a browser are skipped"
+fi
+if have promtool; then
+    say "promtool is there"
+else
+    from_apt promtool prometheus || say "promtool is not installed: the tests of the alert rules are skipped"
 fi

@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {"aggr-server", "freqtrade"}
+MONITORING = {"prometheus", "grafana"}
+PUBLISHED = OURS | {"grafana"}
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def dockerfile(service: str) -> str:
 
 def test_the_services_are_those_that_the_scripts_and_the_readme_name() -> None:
     assert {name: service["container_name"] for name, service in SERVICES.items()} == {
-        name: name for name in ("aggr-server", "aggr-influx", "redis", "freqtrade")
+        name: name for name in ("aggr-server", "aggr-influx", "redis", "freqtrade", "prometheus", "grafana")
     }
 
 
@@ -68,11 +70,11 @@ def test_each_container_is_bounded_watched_and_its_log_rotated(name: str) -> Non
 
 def test_nothing_is_published_beyond_loopback() -> None:
     ports = {name: service.get("ports", []) for name, service in SERVICES.items()}
-    assert {name for name, published in ports.items() if published} == OURS
+    assert {name for name, published in ports.items() if published} == PUBLISHED
     assert all(port.startswith("127.0.0.1:${") for published in ports.values() for port in published)
     assert COMPOSE["networks"]["inside"] == {"internal": True}
     for name, service in SERVICES.items():
-        assert service["networks"] == (["inside", "outside"] if name in OURS else ["inside"])
+        assert service["networks"] == (["inside", "outside"] if name in PUBLISHED else ["inside"])
 
 
 def test_what_is_kept_lies_in_named_volumes_and_the_rest_is_mounted_read_only() -> None:
@@ -85,6 +87,15 @@ def test_what_is_kept_lies_in_named_volumes_and_the_rest_is_mounted_read_only() 
                 assert (ROOT / source).exists(), volume
             else:
                 assert source in COMPOSE["volumes"], f"{name}: {volume}"
+
+
+def test_monitoring_is_a_profile_of_its_own_and_only_grafana_asks_for_a_login() -> None:
+    profiles = {name: service.get("profiles") for name, service in SERVICES.items()}
+    assert {name for name, profile in profiles.items() if profile == ["monitoring"]} == MONITORING
+    assert all(profiles[name] is None for name in set(SERVICES) - MONITORING)
+    assert "ports" not in SERVICES["prometheus"]  # it would answer anyone
+    assert SERVICES["grafana"]["secrets"] == ["grafana_password"]
+    assert not any("ANONYMOUS" in key for key in SERVICES["grafana"]["environment"])
 
 
 def test_start_order() -> None:
@@ -210,7 +221,12 @@ def test_docker_compose_reads_it(stage: Path) -> None:
     }
     environ["INFLUX_RETENTION_1S"] = "48h"
     done = subprocess.run(
-        [program, "config"], cwd=stage, env=environ, capture_output=True, text=True, check=False
+        [program, "--profile", "monitoring", "config"],
+        cwd=stage,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     resolved = yaml.safe_load(done.stdout)
