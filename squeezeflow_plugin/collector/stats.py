@@ -19,8 +19,9 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     ``trades_received`` by the connections, ``trades_recovered`` from REST answers, ``gaps_lost`` those that
     nobody could fill; ``bars`` and ``revisions`` of closed records; ``late`` trades that came after their
     second's close, ``duplicates`` repeated deliveries, ``quarantined`` trades that were dated ahead and
-    waited for their second, ``beyond_horizon`` and ``ahead`` trades that were not merged; ``rejected`` unreadable
-    frames by reason; ``missing_exchanges`` have not said what their markets are and are asked again.
+    waited for their second, ``beyond_horizon`` and ``ahead`` trades that were not merged; ``rejected``
+    unreadable frames by reason; ``missing_exchanges`` have not said what their markets are and are asked
+    again.
     ``closing_delay_ms`` are the median and the largest of the last minute's time from a second's end in
     market time to its stored record; ``rate_limited`` answers 429 and 418 by exchange, ``interest_ns`` the
     exchange's time of each market's newest open interest; ``offsets_ms`` each exchange's receive minus

@@ -22,7 +22,7 @@ def event(kind: str, second: int, at_ms: int, decision_second: int = 99) -> Trad
 def test_a_second_that_one_pair_lacks_is_missed() -> None:
     rows = [row("BTC/USDT", s) for s in range(10, 15)] + [row("ETH/USDT", s) for s in (10, 11, 13, 14)]
     scored, missed = figures.coverage(rows, ("BTC/USDT", "ETH/USDT"), 10, 15)
-    assert (dict(scored), missed) == ({"BTC/USDT": 5, "ETH/USDT": 4}, {12})
+    assert (dict(scored), missed) == ({"BTC/USDT": 5, "ETH/USDT": 4}, frozenset({12}))
 
 
 def test_latency_of_nothing_is_unknown() -> None:
