@@ -1,10 +1,11 @@
-"""``python -m tests.mutations``: put known faults of other collectors back, and see the suite fail on each.
+"""``python -m tests.mutations``: put faults into the code, and see the suite fail on each.
 
-The faults are those that aggr-server was seen to have at a bar a second: a late trade replaces the stored bar
+The first are those that aggr-server was seen to have at a bar a second: a late trade replaces the stored bar
 by one with less, bars that a dead database did not take are forgotten, a trade that is delivered twice is
-counted twice, a restart within a bar keeps only one part of it. Each is written into a copy of the sources,
-never into the tree itself, and the tests of the place are run there: once without a fault, when they must
-pass, and once with each, when they must fail. 1 where a fault survives.
+counted twice, a restart within a bar keeps only one part of it. The others are slips that such code invites.
+Each is written into a copy of the sources, never into the tree itself, and the tests of the place are run
+there: once without a fault, when they must pass, and once with each, when they must fail. 1 where a fault
+survives.
 """
 
 from __future__ import annotations
@@ -95,6 +96,90 @@ MUTATIONS = (
             ),
         ),
         ("tests/unit/bars/test_closing.py", "tests/unit/journal/test_recovery.py"),
+    ),
+    Mutation(
+        "the taker's side is flipped",
+        (
+            Edit(
+                "feeds/binance_wire.py",
+                "side = SELL if event.buyer_is_maker else BUY\n                return Parsed(",
+                "side = BUY if event.buyer_is_maker else SELL\n                return Parsed(",
+            ),
+        ),
+        ("tests/unit/feeds/test_binance_wire.py", "tests/contracts/test_adapters.py"),
+    ),
+    Mutation(
+        "trades of two markets with one id are taken for one",
+        (
+            Edit(
+                "bars/builder.py",
+                '        self._totals["new"] += len(trades)\n',
+                '        ids = self.__dict__.setdefault("_ids", set())\n'
+                "        trades = [one for one in trades if (second, one.trade_id) not in ids]\n"
+                "        ids.update((second, one.trade_id) for one in trades)\n"
+                '        self._totals["new"] += len(trades)\n',
+            ),
+        ),
+        ("tests/unit/bars",),
+    ),
+    Mutation(
+        "a window is one row short",
+        (Edit("features/layout.py", "(300, 900, 1800, 3600)", "(300, 900, 1800, 3599)"),),
+        ("tests/reference/test_score_twin.py",),
+    ),
+    Mutation(
+        "the short side is not the long side's mirror",
+        (
+            Edit(
+                "phases/kernels/parts.py",
+                "z_r <= rules.price_threshold + EPS",
+                "z_r <= -rules.price_threshold + EPS",
+            ),
+        ),
+        ("tests/reference/test_score_twin.py",),
+    ),
+    Mutation(
+        "a reset is remembered for one row more",
+        (
+            Edit(
+                "phases/kernels/parts.py",
+                "rows - counters[to.TYPED_ROW + side] < rules.reset_ttl",
+                "rows - counters[to.TYPED_ROW + side] <= rules.reset_ttl",
+            ),
+        ),
+        ("tests/reference/test_score_twin.py",),
+    ),
+    Mutation(
+        "trades are left before they were held long enough",
+        (Edit("phases/kernels/exits.py", "running[to.X_ROWS] < rules.min_hold or ", ""),),
+        ("tests/unit/phases/test_exits.py",),
+    ),
+    Mutation(
+        "coverage begins a second before the subscription",
+        (
+            Edit(
+                "bars/ledger.py",
+                "if since is not None and since <= start_ns:",
+                "if since is not None and since <= start_ns + NS_PER_SECOND:",
+            ),
+        ),
+        ("tests/unit/bars/test_ledger.py",),
+    ),
+    Mutation(
+        "retention deletes what it should keep",
+        (Edit("store/rolling.py", "WHERE stop <= ? ORDER BY start", "WHERE start <= ? ORDER BY start"),),
+        ("tests/unit/store/test_rolling.py",),
+    ),
+    Mutation(
+        "an entry is taken against a veto",
+        (
+            Edit(
+                "strategy/session.py",
+                "pair_veto(scored.decision, row, self.params.min_coverage)",
+                '""',
+            ),
+        ),
+        ("tests/unit/strategy/test_hole.py", "tests/unit/strategy/test_session.py"),
     ),
 )
 

@@ -292,3 +292,13 @@ def test_trades_handed_in_at_once_are_counted_before_the_next_close() -> None:
     builder.add_all([trade(START - 5, 7), trade(START + 900, 8)])
     builder.accept_until(START + 600)
     assert {refused.last_id for refused in builder.take_refused()} == {"7", "8"}
+
+
+def test_an_id_is_a_markets_own() -> None:
+    builder = BarBuilder()
+    builder.begin(START)
+    builder.add_all([trade(START, 1), trade(START, 1, market="X:b"), trade(START, 1, liquidation=True)])
+    first, second = builder.close(START).bars
+    assert (first.market, first.vbuy, first.lbuy) == ("X:a", 10.0, 10.0)
+    assert (second.market, second.vbuy) == ("X:b", 10.0)
+    assert builder.counts.duplicates == 0
