@@ -89,17 +89,15 @@ class Outlets:
                 self._shipper,
             )
         )
-        self._page = FlowPage(
-            FlowView(
-                EmbeddedBarStore(settings.store_path, readonly=True),
-                DecisionLog(settings.decisions_path, readonly=True),
-                instruments,
-                settings.quotes,
-                settings.params,
-            ),
-            Watched(settings.collector, self._health.data, lambda: stats().offsets_ms, self._market_ns),
-            clock,
+        view = FlowView(
+            EmbeddedBarStore(settings.store_path, readonly=True),
+            DecisionLog(settings.decisions_path, readonly=True),
+            instruments,
+            settings.quotes,
+            settings.params,
         )
+        watched = Watched(settings.collector, self._health.data, lambda: stats().offsets_ms, self._market_ns)
+        self._page = FlowPage(view, watched, clock)
 
     def stored(self, records: tuple[ClosingRecord, ...], delays_ms: Sequence[float]) -> None:
         """The store has these records, so long after their seconds' ends."""

@@ -99,6 +99,28 @@ def _monitor(args: argparse.Namespace) -> int:
 
 def add_to(commands: Commands) -> None:
     """Add the sub-commands."""
+    _add_up(commands)
+    collect = commands.add_parser("collect", help="the collector alone, as SQUEEZEFLOW_* variables say")
+    collect.add_argument(
+        "--config", type=Path, metavar="FILE", help="aggr-server's config.json; the environment wins over it"
+    )
+    collect.add_argument(
+        "--shard", metavar="K/N", help="take part K of N of the markets; the others take the rest"
+    )
+    collect.set_defaults(command=_collect)
+
+    _add_simulate(commands)
+    check = commands.add_parser("check", help="is the running system whole, part by part; status 1 where not")
+    check.add_argument("--seconds", type=positive, default=5, help="how long the 1 s flow is watched")
+    check.set_defaults(command=_check)
+
+    monitor = commands.add_parser("monitor", help="freshness, rates, latency and use of the running system")
+    monitor.add_argument("--seconds", type=positive, default=10, help="how long is measured")
+    monitor.add_argument("--watch", action="store_true", help="measure again until Ctrl-C")
+    monitor.set_defaults(command=_monitor)
+
+
+def _add_up(commands: Commands) -> None:
     up = commands.add_parser(
         "up", help="simulated exchanges (or real ones), collector and freqtrade trade in dry-run"
     )
@@ -121,15 +143,8 @@ def add_to(commands: Commands) -> None:
     up.add_argument("--userdir", type=Path, default=Path("user_data"), help="FreqTrade's user_data folder")
     up.set_defaults(command=_up)
 
-    collect = commands.add_parser("collect", help="the collector alone, as SQUEEZEFLOW_* variables say")
-    collect.add_argument(
-        "--config", type=Path, metavar="FILE", help="aggr-server's config.json; the environment wins over it"
-    )
-    collect.add_argument(
-        "--shard", metavar="K/N", help="take part K of N of the markets; the others take the rest"
-    )
-    collect.set_defaults(command=_collect)
 
+def _add_simulate(commands: Commands) -> None:
     simulate = commands.add_parser("simulate", help="the simulated exchanges alone, or history written ahead")
     simulate.add_argument("--port", type=int, default=0, help="port to serve on; 0 takes a free one")
     simulate.add_argument("--seed", type=int, default=1, help="seed of the market (default 1)")
@@ -168,12 +183,3 @@ def add_to(commands: Commands) -> None:
         help="set recorded trades (Parquet) beside generated ones, and end",
     )
     simulate.set_defaults(command=_simulate)
-
-    check = commands.add_parser("check", help="is the running system whole, part by part; status 1 where not")
-    check.add_argument("--seconds", type=positive, default=5, help="how long the 1 s flow is watched")
-    check.set_defaults(command=_check)
-
-    monitor = commands.add_parser("monitor", help="freshness, rates, latency and use of the running system")
-    monitor.add_argument("--seconds", type=positive, default=10, help="how long is measured")
-    monitor.add_argument("--watch", action="store_true", help="measure again until Ctrl-C")
-    monitor.set_defaults(command=_monitor)
