@@ -18,18 +18,21 @@ class Level(enum.Enum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One part of the system, how it stands, and the reason in one sentence.
+    """One part of the system, how it stands, and the reason in one sentence; what to do, where that is known.
 
     >>> str(Finding("redis", Level.FAIL, "connection refused"))
     'FAIL redis      connection refused'
+    >>> str(Finding("disk", Level.WARN, "0.5 GB are free", "free space"))
+    'warn disk       0.5 GB are free; free space'
     """
 
     part: str
     level: Level
     text: str
+    remedy: str = ""
 
     def __str__(self) -> str:
-        return f"{self.level.value:<4} {self.part:<10} {self.text}"
+        return f"{self.level.value:<4} {self.part:<10} {self.text}{'; ' * bool(self.remedy)}{self.remedy}"
 
 
 def exit_status(findings: Iterable[Finding]) -> int:

@@ -24,11 +24,11 @@ from prometheus_client.registry import Collector as Source
 
 from squeezeflow_plugin.collector.announcing import Announcer
 from squeezeflow_plugin.collector.bot import BotWatch
-from squeezeflow_plugin.collector.machine import memory_budget, size_of
 from squeezeflow_plugin.collector.quality import QualityProbe
 from squeezeflow_plugin.collector.shipping import Shipper, ShippingStatus
 from squeezeflow_plugin.collector.stats import Stats
 from squeezeflow_plugin.errors import StoreError
+from squeezeflow_plugin.machine import memory_budget, size_of
 
 PREFIX = "squeezeflow_"
 _DELAYS_S = (0.41, 0.42, 0.45, 0.5, 0.6, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from squeezeflow_plugin.collector.machine import memory_budget, size_of
+from squeezeflow_plugin.machine import memory_budget, size_of
 
 INSTALLED = psutil.virtual_memory().total
 
