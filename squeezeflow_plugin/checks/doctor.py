@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from squeezeflow_plugin.checks import machine
 from squeezeflow_plugin.checks.findings import Finding, Level
@@ -132,10 +133,10 @@ def _open_doors(settings: Settings) -> Iterator[Finding]:
         has_password = settings.redis_password or settings.redis_password_file
         yield from _server("Redis", settings.redis_host, bool(has_password), "REDIS_PASSWORD_FILE")
     if settings.influx_url:
-        scheme, _, rest = settings.influx_url.partition("://")
-        host = rest.partition("/")[0].rpartition(":")[0] or rest
+        parts = urlsplit(settings.influx_url)
+        host = parts.hostname or ""
         yield from _server("InfluxDB", host, bool(settings.influx_user), "INFLUX_USER and its password")
-        if scheme == "http" and host not in _LOOPBACK and "." in host:
+        if parts.scheme == "http" and host not in _LOOPBACK and "." in host:
             text = f"the password goes to {host} in clear"
             yield Finding("access", Level.WARN, text, "use https (INFLUX_URL, INFLUX_CA_FILE)")
     for name in (settings.redis_password_file, settings.influx_password_file):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import shutil
 import socket
@@ -21,7 +22,7 @@ from squeezeflow_plugin.checks.planning import Plan
 from squeezeflow_plugin.clock import Clock
 from squeezeflow_plugin.errors import ProcessError
 from squeezeflow_plugin.feeds import registry
-from squeezeflow_plugin.machine import memory_budget
+from squeezeflow_plugin.machine import memory_budget, size_of
 from squeezeflow_plugin.market import NS_PER_SECOND
 from squeezeflow_plugin.settings import Settings
 
@@ -65,7 +66,7 @@ def disk(folder: Path, plan: Plan, clock: Clock) -> Iterator[Finding]:
     remedy = "" if level is Level.OK else "put the data on a local solid-state disk (SQUEEZEFLOW_DATA_DIR)"
     yield Finding("disk speed", level, f"a write is on {folder} in {took_ms:.1f} ms", remedy)
     free = shutil.disk_usage(folder).free
-    kept = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    kept = sum(map(size_of, folder.rglob("*")))
     text = (
         f"{free / 1e9:.1f} GB are free, {kept / 1e9:.2f} of {plan.disk_bytes / 1e9:.1f} planned GB are used"
     )
@@ -158,7 +159,7 @@ def _ask(exchange: str, url: str, clock: Clock) -> Answer:
     except urllib.error.HTTPError as error:  # no page there, but an answer
         with error:
             told = error.headers.get("Date")
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         return Answer(
             exchange, failure=f"{parts.netloc} cannot be reached: {getattr(error, 'reason', error)}"
         )

@@ -138,15 +138,20 @@ def _redis(settings: Settings, newest: int | None) -> Finding:
         finally:
             bus.close()
     except (BusError, SettingsError, redis.RedisError) as error:
-        return Finding("redis", Level.FAIL, str(error))
+        return Finding(
+            "redis", Level.FAIL, str(error), "start it, or correct REDIS_*; the bot polls the store"
+        )
     if announced is None or (newest is not None and newest - announced > BEHIND_S):
         behind = (
             "carries nothing" if announced is None else f"is {(newest or 0) - announced} s behind the store"
         )
-        return Finding("redis", Level.FAIL, f"the stream of collector {settings.collector!r} {behind}")
+        text = f"the stream of collector {settings.collector!r} {behind}"
+        return Finding(
+            "redis", Level.FAIL, text, "start the collector with the same REDIS_*; its log says more"
+        )
     if limit != size_bytes(settings.redis_maxmemory):
         text = f"runs with maxmemory {limit or 'unlimited'}, REDIS_MAXMEMORY says {settings.redis_maxmemory}"
-        return Finding("redis", Level.WARN, text)
+        return Finding("redis", Level.WARN, text, "make the server's limit and REDIS_MAXMEMORY the same")
     return Finding("redis", Level.OK, f"carries second {announced}, maxmemory {settings.redis_maxmemory}")
 
 
@@ -166,11 +171,15 @@ def _influx(settings: Settings, newest: int | None) -> Iterator[Finding]:
         finally:
             store.close()
     except (StoreError, SettingsError) as error:
-        yield Finding("influxdb", Level.FAIL, str(error))
+        remedy = "start it, correct INFLUX_*, or run squeezeflow db setup; nothing is lost meanwhile"
+        yield Finding("influxdb", Level.FAIL, str(error), remedy)
         return
     if stored is None or (newest is not None and newest - stored > BEHIND_S):
         behind = "nothing" if stored is None else f"{(newest or 0) - stored} s less than the collector"
-        yield Finding("influxdb", Level.FAIL, f"{settings.influx_database} has {behind}")
+        text = f"{settings.influx_database} has {behind}"
+        yield Finding(
+            "influxdb", Level.FAIL, text, "the collector catches up by itself; its log says why it waits"
+        )
     else:
         yield Finding("influxdb", Level.OK, f"{settings.influx_database} has second {stored}")
 
@@ -187,7 +196,8 @@ def _retention(server: InfluxServer, settings: Settings) -> Iterator[Finding]:
     missing = sorted(set(wanted_queries(server)) - set(continuous_queries(server)))
     wrong += [f"continuous query {name} is missing" for name in missing]
     text = "; ".join(wrong) or f"{settings.influx_retention_1s} of 1 s bars, all policies and queries as set"
-    yield Finding("retention", Level.FAIL if wrong else Level.OK, text)
+    remedy = "squeezeflow db setup" if wrong else ""
+    yield Finding("retention", Level.FAIL if wrong else Level.OK, text, remedy)
 
 
 def _hours(seconds: int | None) -> str:
