@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from squeezeflow_plugin import __version__
-from squeezeflow_plugin.commands import database, judging, operating, running, tables
+from squeezeflow_plugin.commands import completion, database, judging, operating, running, tables
 from squeezeflow_plugin.errors import SqueezeFlowError
 
 Command = Callable[[argparse.Namespace], int]
@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"squeezeflow {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (running, operating, judging, tables, database):
+    for group in (running, operating, judging, tables, database, completion):
         group.add_to(commands)
     return parser
 
