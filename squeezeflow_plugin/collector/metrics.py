@@ -29,6 +29,7 @@ from squeezeflow_plugin.collector.shipping import Shipper, ShippingStatus
 from squeezeflow_plugin.collector.stats import Stats
 from squeezeflow_plugin.errors import StoreError
 from squeezeflow_plugin.machine import memory_budget, size_of
+from squeezeflow_plugin.store.paritystatus import PARITY_FILE, read_parity
 
 PREFIX = "squeezeflow_"
 _DELAYS_S = (0.41, 0.42, 0.45, 0.5, 0.6, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0)
@@ -165,6 +166,7 @@ class StateSource(Source):
             [((), self._decision_interval_s)],
         )
         yield from self._disk()
+        yield from self._parity()
         if self._announcer is not None:
             yield CounterMetricFamily(
                 f"{PREFIX}bus_failures", "Times the bus took nothing", value=self._announcer.failures
@@ -180,6 +182,14 @@ class StateSource(Source):
             yield _gauge("store_readable", "Whether the store could be read", [], [((), 0)])
         else:
             yield _gauge("store_readable", "Whether the store could be read", [], [((), 1)])
+
+    def _parity(self) -> Iterator[Metric]:
+        parity = read_parity(self._data_dir / PARITY_FILE)
+        if parity is None:
+            return
+        compared, mismatches = float(parity.compared), float(parity.mismatches)
+        yield _gauge("parity_compared", "Decisions that the last parity compared", [], [((), compared)])
+        yield _gauge("parity_mismatch", "Those of them that differ without a cause", [], [((), mismatches)])
 
     def _disk(self) -> Iterator[Metric]:
         if not self._data_dir.exists():

@@ -10,6 +10,7 @@ from squeezeflow_plugin.backtest.options import add_options
 from squeezeflow_plugin.backtest.sweep_options import add_sweep_options
 from squeezeflow_plugin.commands.arguments import Commands, moment, timerange
 from squeezeflow_plugin.commands.terminal import write_lines
+from squeezeflow_plugin.store.paritystatus import PARITY_FILE, ParityStatus, write_parity
 
 
 def _parity(args: argparse.Namespace) -> int:
@@ -49,7 +50,16 @@ def _parity(args: argparse.Namespace) -> int:
         f"{final.seconds} decisions compared as final, {len(final.differences)} differ by {len(final.causes)}"
         f" revisions and repairs, {len(final.unexplained)} without a cause\n"
     )
+    mismatches = known.differing_seconds + unexplained
+    _remember(settings.data_dir / PARITY_FILE, ParityStatus(known.seconds, mismatches))
     return 1 if known.differences or unexplained else 0
+
+
+def _remember(path: Path, status: ParityStatus) -> None:
+    try:
+        write_parity(path, status)
+    except OSError as error:
+        sys.stderr.write(f"squeezeflow: {path} cannot be written: {error}; metrics keep the last result\n")
 
 
 def _explain(args: argparse.Namespace) -> int:

@@ -31,6 +31,7 @@ from squeezeflow_plugin.collector.stats import Tally
 from squeezeflow_plugin.market import ClosingRecord, Instrument, MarketKind
 from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision
 from squeezeflow_plugin.store.memory import MemoryBarStore
+from squeezeflow_plugin.store.paritystatus import PARITY_FILE, ParityStatus, write_parity
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "docker/prometheus/alerts.yml"
@@ -77,6 +78,7 @@ WELL: dict[str, Course] = {
     "squeezeflow_influx_lag_seconds": level(1),
     "squeezeflow_influx_expired_seconds_total": level(0),
     "squeezeflow_store_verify_mismatch_total": level(0),
+    "squeezeflow_parity_mismatch": level(0),
     'squeezeflow_frames_rejected_total{exchange="OKX",reason="no price"}': level(3),
     'squeezeflow_rate_limited_total{exchange="OKX"}': level(3),
     'squeezeflow_clock_skew_seconds{exchange="BINANCE"}': level(0.02),
@@ -203,6 +205,7 @@ FAULTS = (
             'squeezeflow_score_age_seconds{symbol="BTC/USDT"}': lambda s: s % 300,
         },
     ),
+    Fault("ParityBroken", 60, {"squeezeflow_parity_mismatch": level(2)}),
     Fault("SlowScore", 600, {'squeezeflow_score_delay_seconds{symbol="BTC/USDT"}': level(1.4)}),
     Fault("EntriesVetoed", 11_400, {'squeezeflow_entries_vetoed{symbol="BTC/USDT",reason="skew"}': level(1)}),
 )
@@ -277,6 +280,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         offsets_ns={},
         skew_ns=None,
     )
+    write_parity(folder / PARITY_FILE, ParityStatus(1000, 0))
     announcer = Announcer(MemoryBarBus(), "main")
     announcer.announced = 1000
     quality = QualityProbe(store, [market], ["USDT"], MIN_COVERAGE)
