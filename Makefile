@@ -12,7 +12,7 @@ RUN_SERVERS := $(if $(filter influx,$(STORE))$(filter redis,$(BUS)),scripts/with
 	$(filter redis,$(BUS)) --)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak servers check bench format constraints secrets clean
+.PHONY: help run test soak servers check bench docs format constraints secrets clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -56,6 +56,9 @@ check: $(VENV)/.dev ## Format, lint, types, import directions
 bench: $(VENV)/.dev ## Measure; prints JSON, quoted as ratios inside one run
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)/python $$file || exit 1; done
 
+docs: $(VENV)/.dev ## Build the documentation into site/; any warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 format: $(VENV)/.dev ## Format the code and order its imports
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
@@ -70,4 +73,4 @@ secrets: ## Passwords for docker-compose.yml into docker/secrets/, settings into
 	@$(PYTHON) docker/make_secrets.py
 
 clean: ## Remove the virtual environment and every cache
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .hypothesis .coverage .import_linter_cache
+	rm -rf $(VENV) build site *.egg-info .mypy_cache .ruff_cache .hypothesis .coverage .import_linter_cache
