@@ -116,6 +116,16 @@ def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
         assert loaded == [], path.name
 
 
+def test_the_readmes_links_into_the_docs_hold(site: Path) -> None:
+    links = re.findall(
+        r"\]\(docs/([a-z-]+)\.md(?:#([a-z-]+))?\)", (ROOT / "README.md").read_text(encoding="utf-8")
+    )
+    assert len(links) > 5
+    for name, anchor in links:
+        assert not anchor or f'id="{anchor}"' in page(site, name), (name, anchor)
+        assert (ROOT / "docs" / f"{name}.md").exists(), name
+
+
 def test_doctests_become_code() -> None:
     text = docstrings.fenced("Adds.\n\n>>> f(\n...     1,\n... )\n1\n>>> g()\n2\n\nMore.")
     assert text == "Adds.\n\n```pycon\n>>> f(\n...     1,\n... )\n1\n>>> g()\n2\n```\n\nMore."
