@@ -116,10 +116,9 @@ def _connect(path: Path, mode: str, busy_timeout_s: float) -> sqlite3.Connection
 
 def _is_ready(connection: sqlite3.Connection, path: Path, schema: Schema) -> bool:
     """True for a file of this schema, False for an empty one; anything else raises StoreCorruptError."""
-    application_id, version = _mark(connection)
+    application_id, version, objects = _state(connection)
     if (application_id, version) == (schema.application_id, schema.version):
         return True
-    objects = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
     if (application_id, version, objects) == (0, 0, 0):
         return False
     if application_id != schema.application_id:
@@ -135,18 +134,27 @@ def _is_ready(connection: sqlite3.Connection, path: Path, schema: Schema) -> boo
 
 def _upgrade(connection: sqlite3.Connection, schema: Schema) -> None:
     """Bring an older file of this schema up to date, one version a transaction."""
-    while (mark := _mark(connection))[0] == schema.application_id and mark[1] in schema.upgrades:
+    while (mark := _state(connection)[:2])[0] == schema.application_id and mark[1] in schema.upgrades:
         with transaction(connection):
-            if _mark(connection) == mark:  # else another process was faster
+            if _state(connection)[:2] == mark:  # else another process was faster
                 for statement in schema.upgrades[mark[1]]:
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version={mark[1] + 1}")
 
 
-def _mark(connection: sqlite3.Connection) -> tuple[int, int]:
-    """The file's application id and schema version."""
-    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
-    return application_id, connection.execute("PRAGMA user_version").fetchone()[0]
+def _state(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """The file's application id, schema version and number of objects, all of one moment."""
+    opens = not connection.in_transaction
+    if opens:
+        connection.execute("BEGIN")  # else another process may make the schema between two of the questions
+    try:
+        objects = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
+        application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+    finally:
+        if opens:
+            connection.execute("COMMIT")
+    return application_id, version, objects
 
 
 def _create(connection: sqlite3.Connection, path: Path, schema: Schema) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,3 +50,36 @@ def test_misuse_is_not_dressed_up_as_a_damaged_file(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(sqlite3.ProgrammingError), typed_errors(tmp_path, "test file"):
         connection.execute("SELECT 1")
+
+
+@pytest.mark.parametrize("statement", range(1, 8))
+def test_a_reader_that_comes_while_the_schema_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: int
+) -> None:
+    path = tmp_path / "a.sqlite"
+    maker = sqlite3.connect(path, isolation_level=None)
+    maker.execute("PRAGMA journal_mode=WAL")
+    asked = 0
+
+    def make(_sql: str) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == statement:
+            open_writer(path, SCHEMA, 1.0).close()
+
+    connect = sqlite3.connect
+
+    def traced(*args: Any, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*args, **options)
+        if "mode=ro" in str(args[0]):
+            connection.set_trace_callback(make)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", traced)
+    first = open_reader(path, SCHEMA, 1.0)
+    second = open_reader(path, SCHEMA, 1.0)
+    for reader in (first, second):
+        if reader is not None:
+            reader.close()
+    assert asked < statement or second is not None
+    maker.close()
