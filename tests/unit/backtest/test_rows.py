@@ -11,9 +11,11 @@ from freqtrade.optimize.backtesting import HEADERS
 
 from squeezeflow_plugin.backtest.rows import PairRows
 from squeezeflow_plugin.features.flow import Flow
+from squeezeflow_plugin.phases.tags import NOTED
 from squeezeflow_plugin.provider.decisions import Event, Signal
 
 START = 1_754_697_600
+EVENT = {**dict.fromkeys(NOTED, 0.0), "score": 6.5, "coverage_spot_1h": 1.0, "coverage_perp_1h": 1.0}
 
 
 def flow(start: int, n: int) -> Flow:
@@ -25,7 +27,7 @@ def flow(start: int, n: int) -> Flow:
 
 
 def signal(second: int, direction: int = 1) -> Signal:
-    return Signal(second, Event(second, direction, {"score": 6.5}))
+    return Signal(second, Event(second, direction, EVENT))
 
 
 def named(row: list[Any] | None) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def test_a_decision_acts_after_its_second_and_the_delay(delay_s: int) -> None:
         100.5 + acts - START,
     )
     assert (row["enter_long"], row["enter_short"], row["exit_long"], row["exit_short"]) == (0, 1, 0, 0)
-    assert row["enter_tag"] == f"sf:6.50|e={START + 10}"
+    assert row["enter_tag"] == f"sf:6.50|div|reset|cov100|e={START + 10}"
     quiet = named(rows.row(acts + 1))
     assert (quiet["enter_long"], quiet["enter_short"], quiet["enter_tag"]) == (0, 0, None)
 
