@@ -29,7 +29,7 @@ class VetoLog:
     """Names each pair's reason in the log when it begins and when it is over, not each second."""
 
     def __init__(self) -> None:
-        self._standing: dict[str, str] = {}
+        self._told: dict[str, str] = {}  # the reason that the log last gave for a pair, none where it is over
         self._named: dict[tuple[str, str], int] = {}
 
     def note(self, second: int, vetoes: Mapping[str, str]) -> None:
@@ -37,14 +37,15 @@ class VetoLog:
         begun: dict[str, list[str]] = {}
         ended = []
         for pair, reason in vetoes.items():
-            if reason == self._standing.get(pair, ""):
+            if reason == self._told.get(pair, ""):
                 continue
-            self._standing[pair] = reason
-            if reason and second - self._named.get((pair, reason), -REPEAT_S) >= REPEAT_S:
+            if not reason:
+                del self._told[pair]
+                ended.append(pair)
+            elif second - self._named.get((pair, reason), -REPEAT_S) >= REPEAT_S:
+                self._told[pair] = reason
                 self._named[pair, reason] = second
                 begun.setdefault(reason, []).append(pair)
-            elif not reason:
-                ended.append(pair)
         for reason, pairs in begun.items():
             log.warning("%s: no entries from second %d on: %s", ", ".join(pairs), second, reason)
         if ended:
@@ -53,4 +54,4 @@ class VetoLog:
     def forget(self, pairs: Iterable[str]) -> None:
         """Pairs that are not scored any more."""
         for pair in pairs:
-            self._standing.pop(pair, None)
+            self._told.pop(pair, None)

@@ -28,7 +28,7 @@ def test_a_feed_that_was_lost_in_this_second_is_a_veto_at_once() -> None:
 
 def test_a_reason_is_named_once_for_all_pairs(caplog: pytest.LogCaptureFixture) -> None:
     vetoes = VetoLog()
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "squeezeflow_plugin"):
         for second in range(100, 110):
             vetoes.note(second, {"BTC/USDT": "hole_spot_5m", "ETH/USDT": "hole_spot_5m", "SOL/USDT": ""})
         vetoes.note(110, {"BTC/USDT": "", "ETH/USDT": "hole_spot_5m", "SOL/USDT": ""})
@@ -39,8 +39,26 @@ def test_a_reason_is_named_once_for_all_pairs(caplog: pytest.LogCaptureFixture) 
 
 
 def test_a_reason_that_flickers_is_not_named_each_time(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "squeezeflow_plugin")
     vetoes = VetoLog()
     for second in range(100, 100 + 2 * REPEAT_S):
         vetoes.note(second, {"BTC/USDT": "feed_lost_spot" if second % 2 else ""})
-    assert len(caplog.messages) == 2
+    assert caplog.messages == [
+        "BTC/USDT: no entries from second 101 on: feed_lost_spot",
+        "BTC/USDT: entries are allowed again from second 102 on",
+        "BTC/USDT: no entries from second 161 on: feed_lost_spot",
+        "BTC/USDT: entries are allowed again from second 162 on",
+    ]
     vetoes.forget(["BTC/USDT"])
+
+
+def test_a_reason_that_stays_after_it_came_back_is_named_in_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "squeezeflow_plugin")
+    vetoes = VetoLog()
+    for second in range(100, 200):
+        vetoes.note(second, {"BTC/USDT": "" if second == 110 else "hole_perp_1h"})
+    assert [line.split(" second ")[1] for line in caplog.messages] == [
+        "100 on: hole_perp_1h",
+        "110 on",
+        "160 on: hole_perp_1h",
+    ]
