@@ -89,7 +89,7 @@ def test_continuous_queries_and_resampling_make_the_same_bars(
     settings = influx.settings(influx_database=server.database, data_dir=tmp_path)
     set_up(server, settings)
     clock = SystemClock()
-    if clock.now_ns() // 10**9 % 60 > 35:  # the query looks two minutes back: it must not pass on before it runs
+    if clock.now_ns() // 10**9 % 60 > 35:  # the query reaches two minutes back from where it runs
         clock.sleep_until((clock.now_ns() // 10**9 // 60 + 1) * 60 * 10**9)
     minute = clock.now_ns() // 10**9 // 60 * 60 - 60
     old = minute // 14_400 * 14_400 - 28_800
