@@ -5,11 +5,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 UP_ARGS := $(if $(SECONDS),--seconds $(SECONDS) --json) $(if $(LIVE),--live) $(if $(FUTURES),--futures) \
 	$(if $(ASSETS),--assets $(ASSETS)) $(if $(REPLAY),--replay $(REPLAY)) \
-	$(if $(SEED),--seed $(SEED)) $(if $(API_PORT),--api-port $(API_PORT)) $(ARGS)
+	$(if $(SEED),--seed $(SEED)) $(if $(SQUEEZE_EVERY),--squeeze-every $(SQUEEZE_EVERY)) $(if $(API_PORT),--api-port $(API_PORT)) $(ARGS)
 # Servers that no variable names are started for the run and end with it.
 RUN_ENV := $(if $(STORE),SQUEEZEFLOW_STORE=$(STORE)) $(if $(BUS),SQUEEZEFLOW_BUS=$(BUS))
 RUN_SERVERS := $(if $(filter influx,$(STORE))$(filter redis,$(BUS)),scripts/with_servers.sh $(filter influx,$(STORE)) \
 	$(filter redis,$(BUS)) --)
+# What is shipped or run; tests start processes, assert and hold passwords of servers of their own.
+JUDGED := squeezeflow_plugin user_data/strategies user_data/hyperopts docs docker benchmarks run_backtest.py
 
 .DEFAULT_GOAL := help
 .PHONY: help run test soak servers check bench docs format constraints secrets clean
@@ -19,7 +21,7 @@ help: ## List the targets
 	@echo
 	@echo "Settings of run: SECONDS=180 (stop and print a JSON summary), LIVE=1 (real exchanges), FUTURES=1,"
 	@echo "ASSETS=20 (so many are traded, or those named), REPLAY=trades.parquet,"
-	@echo "SEED=7, API_PORT=8081, STORE=influx, BUS=redis (servers of the run's own, unless INFLUX_URL or REDIS_URL name some)."
+	@echo "SEED=7, SQUEEZE_EVERY=300 (seconds between an asset's squeezes), API_PORT=8081, STORE=influx, BUS=redis (servers of the run's own, unless INFLUX_URL or REDIS_URL name some)."
 
 $(VENV)/.run: setup.cfg pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -47,11 +49,13 @@ soak: $(VENV)/.dev servers ## Seeded faults on the wire, spoiled frames, real pr
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.soak --seed $(or $(SEED),1) --seeds $(or $(SOAK_SEEDS),1) \
 		--minutes $(or $(SOAK_MINUTES),0) $(SOAK_ARGS)
 
-check: $(VENV)/.dev ## Format, lint, types, import directions
+check: $(VENV)/.dev ## Format, lint, types, import directions, Bandit, known vulnerabilities of the pinned packages
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml $(JUDGED)
+	@$(BIN)/python -m tests.audit
 
 bench: $(VENV)/.dev ## Measure; prints JSON, quoted as ratios inside one run
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)/python $$file || exit 1; done
@@ -66,7 +70,7 @@ format: $(VENV)/.dev ## Format the code and order its imports
 constraints: ## Renew constraints.txt from a clean install of the ranges in setup.cfg
 	rm -rf .venv-constraints && $(PYTHON) -m venv .venv-constraints
 	.venv-constraints/bin/python -m pip install --quiet -e '.[dev]'
-	.venv-constraints/bin/python -m pip freeze --exclude-editable > constraints.txt
+	.venv-constraints/bin/python -m pip freeze --all --exclude pip --exclude-editable > constraints.txt
 	rm -rf .venv-constraints
 
 secrets: ## Passwords for docker-compose.yml into docker/secrets/, settings into .env; keeps what exists
