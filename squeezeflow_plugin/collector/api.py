@@ -17,6 +17,7 @@ import msgspec
 from aiohttp import web
 
 from squeezeflow_plugin.clock import Clock
+from squeezeflow_plugin.collector import openapi
 from squeezeflow_plugin.collector.history import Query, answer
 from squeezeflow_plugin.errors import StoreError
 from squeezeflow_plugin.market import NS_PER_SECOND, Bar
@@ -29,6 +30,7 @@ MAX_SECONDS = 8 * 86_400  # read for one answer
 REQUESTS_A_MINUTE = 120
 _CLIENTS = 1000
 _DEFAULT_TIMEFRAME_MS = 60_000
+_MOST_DIGITS = 16  # of milliseconds: no year that a bar is asked of has more
 _LEADING_INTEGER = re.compile(r"\s*([+-]?\d+)")
 
 
@@ -87,9 +89,16 @@ def parse_query(
 
 
 def _integer(text: str) -> int | None:
-    """The number a text begins with, as JavaScript's parseInt reads it; None where it does not."""
+    """The number a text begins with, as JavaScript's parseInt reads it; None where it does not.
+
+    Raises Refused for one of more digits than a time has.
+    """
     found = _LEADING_INTEGER.match(text)
-    return None if found is None else int(found[1])
+    if found is None:
+        return None
+    if len(found[1]) > _MOST_DIGITS:
+        raise Refused(400, "number too large")
+    return int(found[1])
 
 
 class AggrApi:
@@ -119,6 +128,7 @@ class AggrApi:
         app = web.Application(middlewares=[self._guard])
         app.router.add_get("/", self._hello)
         app.router.add_get("/products", self._list_products)
+        app.router.add_get("/openapi.json", openapi.answering(openapi.API))
         path = "/historical/{from}/{to}"
         for tail in ("", "/{timeframe:[^/]*}", "/{timeframe:[^/]*}/{markets:[^/]*}"):
             app.router.add_get(path + tail, self._historical)

@@ -6,9 +6,10 @@
 ``/health/data/1s`` 200 while entries would be allowed on this data; 503 with the reasons otherwise
 ``/health``         the three together with the collector's counts; 503 where any of them is
 ``/metrics``        the counts for Prometheus
+``/openapi.json``   all of these in OpenAPI's terms
 ==================  ================================================================================
 
-Every answer but the last is JSON with ``status`` and, on 503, ``reasons``: one sentence each.
+Every answer but the last two is JSON with ``status`` and, on 503, ``reasons``: one sentence each.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from squeezeflow_plugin.collector import openapi
 from squeezeflow_plugin.collector.announcing import Announcer
 from squeezeflow_plugin.collector.bot import BotState, BotWatch
 from squeezeflow_plugin.collector.metrics import Metrics
@@ -67,6 +69,7 @@ class Health:
         app.router.add_get("/health", self._health)
         app.router.add_get("/health/data/1s", self._data)
         app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/openapi.json", openapi.answering(openapi.HEALTH))
         return app
 
     def alive(self) -> list[str]:

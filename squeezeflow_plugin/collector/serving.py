@@ -1,10 +1,19 @@
-"""HTTP servers inside the collector's event loop."""
+"""HTTP servers inside the collector's event loop, bounded in what a client may take of it.
+
+The event loop also closes seconds, so a client may be slow or many, but only so slow and so many: connections
+are counted; a request's head has to arrive and an answer has to be taken within a time; nothing takes a body.
+A server on loopback answers only requests made to loopback, so that a web page whose name was pointed at
+127.0.0.1 (DNS rebinding) reads nothing through a browser on this machine.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
@@ -12,10 +21,30 @@ from squeezeflow_plugin.errors import ProcessError
 
 _LOG = logging.getLogger(__name__)
 _LONGEST_ANSWER_S = 10.0
+_END_OF_HEAD = b"\r\n\r\n"
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one server grants.
+
+    ``connections`` at once, more are closed unanswered; ``head_s`` seconds from a connection to its first
+    complete request; ``idle_s`` between two; ``taking_s`` for which a client may leave an answer untaken;
+    ``head_bytes`` of a request line, and of a header.
+    """
+
+    connections: int = 100
+    head_s: float = 10.0
+    idle_s: float = 75.0
+    taking_s: float = 60.0
+    head_bytes: int = 4096
 
 
 @asynccontextmanager
-async def serving(app: web.Application, host: str, port: int, what: str) -> AsyncIterator[None]:
+async def serving(
+    app: web.Application, host: str, port: int, what: str, limits: Limits | None = None
+) -> AsyncIterator[None]:
     """Serve the application while the body runs; port 0 serves nothing.
 
     Raises ProcessError where the address cannot be listened on.
@@ -23,11 +52,24 @@ async def serving(app: web.Application, host: str, port: int, what: str) -> Asyn
     if port == 0:
         yield
         return
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LONGEST_ANSWER_S)
+    limits = limits or Limits()
+    app.middlewares.append(_without_body)
+    if _is_loopback(host):
+        app.middlewares.append(_for_loopback_only)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=_LONGEST_ANSWER_S,
+        keepalive_timeout=limits.idle_s,
+        max_line_size=limits.head_bytes,
+        max_field_size=limits.head_bytes,
+        lingering_time=0.5,  # for a body that is refused
+    )
     await runner.setup()
+    door, listener = _Door(runner, limits), None
     try:
         try:
-            await web.TCPSite(runner, host, port).start()
+            listener = await asyncio.get_running_loop().create_server(door.protocol, host, port)
         except OSError as error:
             raise ProcessError(
                 f"{what} cannot listen on {host}:{port}: {error.strerror or error}; nothing is collected"
@@ -35,4 +77,121 @@ async def serving(app: web.Application, host: str, port: int, what: str) -> Asyn
         _LOG.info("%s on http://%s:%d", what, host, port)
         yield
     finally:
+        if listener is not None:
+            listener.close()
         await runner.cleanup()
+
+
+@dataclass
+class _Door:
+    """Lets in so many connections."""
+
+    runner: web.AppRunner
+    limits: Limits
+    inside: set[_Bounded] = field(default_factory=set)
+
+    def protocol(self) -> asyncio.Protocol:
+        server = self.runner.server
+        assert server is not None  # noqa: S101 - set up before the door opens
+        return _Bounded(server(), self)
+
+
+class _Bounded(asyncio.Protocol):
+    """A connection that hands everything on to aiohttp's, and ends where the client is too slow."""
+
+    def __init__(self, inner: asyncio.Protocol, door: _Door) -> None:
+        self._inner = inner
+        self._door = door
+        self._transport: asyncio.Transport | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._tail: bytes | None = b""  # of the first request's head; None once it is complete
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a stream; narrows the type
+        self._transport = transport
+        self._inner.connection_made(transport)
+        if len(self._door.inside) >= self._door.limits.connections:
+            transport.abort()
+            return
+        self._door.inside.add(self)
+        self._end_after(self._door.limits.head_s)
+
+    def data_received(self, data: bytes) -> None:
+        if self._tail is not None:
+            self._tail += data
+            if _END_OF_HEAD in self._tail:
+                self._tail = None
+                self._stay()
+            else:
+                self._tail = self._tail[-len(_END_OF_HEAD) :]
+        self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received()
+
+    def pause_writing(self) -> None:
+        self._end_after(self._door.limits.taking_s)
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._stay()
+        self._inner.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stay()
+        self._door.inside.discard(self)
+        self._inner.connection_lost(exc)
+
+    def _end_after(self, seconds: float) -> None:
+        self._stay()
+        assert self._transport is not None  # noqa: S101 - connected
+        self._deadline = asyncio.get_running_loop().call_later(seconds, self._transport.abort)
+
+    def _stay(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+@web.middleware
+async def _without_body(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Nothing here takes a body; one is refused unread."""
+    if request.body_exists:
+        answer = web.json_response({"error": "nothing here takes a body"}, status=413)
+        answer.force_close()
+        return answer
+    return await handler(request)
+
+
+@web.middleware
+async def _for_loopback_only(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """A request that was made to another name is refused."""
+    name = request.headers.get("Host", "")
+    if not _is_loopback(_host_of(name)):
+        return web.json_response({"error": f"this server is 127.0.0.1, not {name[:100]}"}, status=403)
+    return await handler(request)
+
+
+def _host_of(netloc: str) -> str:
+    """The host of ``host:port``.
+
+    >>> _host_of("localhost:8090"), _host_of("[::1]:8090"), _host_of("::1")
+    ('localhost', '::1', '::1')
+    """
+    if netloc.startswith("["):
+        return netloc[1:].partition("]")[0]
+    return netloc if netloc.count(":") > 1 else netloc.partition(":")[0]
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether an address or name is this machine alone.
+
+    >>> _is_loopback("127.0.0.1"), _is_loopback("LocalHost"), _is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
