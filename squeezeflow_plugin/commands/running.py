@@ -9,6 +9,8 @@ from pathlib import Path
 
 from squeezeflow_plugin.commands.arguments import Commands, assets, positive
 
+_SQUEEZE_EVERY = "squeezes of an asset follow each other about so many seconds apart, at least 120"
+
 
 def _up(args: argparse.Namespace) -> int:
     from squeezeflow_plugin.settings import load
@@ -22,6 +24,7 @@ def _up(args: argparse.Namespace) -> int:
         as_json=args.json,
         replay=args.replay,
         seed=args.seed,
+        squeeze_every_s=args.squeeze_every,
         api_port=args.api_port,
         userdir=args.userdir,
     )
@@ -61,6 +64,7 @@ def _simulate(args: argparse.Namespace) -> int:
         hours=args.hours,
         truth=args.truth,
         release_every_s=args.release_every,
+        squeeze_every_s=args.squeeze_every,
         exchanges=settings.exchanges,
         faults=args.faults,
         log_level=settings.log_level,
@@ -137,6 +141,7 @@ def _add_up(commands: Commands) -> None:
         "--replay", type=Path, metavar="FILE", help="recorded trades (Parquet) instead of generated ones"
     )
     up.add_argument("--seed", type=int, default=1, help="seed of the simulated market (default 1)")
+    up.add_argument("--squeeze-every", type=positive, metavar="S", help=_SQUEEZE_EVERY)
     up.add_argument(
         "--api-port", type=int, default=8080, help="port of FreqTrade's API server; 0 takes a free one"
     )
@@ -170,6 +175,7 @@ def _add_simulate(commands: Commands) -> None:
         metavar="S",
         help="the assets' first squeezes follow each other so many seconds apart",
     )
+    simulate.add_argument("--squeeze-every", type=positive, metavar="S", help=_SQUEEZE_EVERY)
     simulate.add_argument(
         "--faults",
         type=int,

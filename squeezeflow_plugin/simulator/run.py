@@ -17,7 +17,14 @@ from squeezeflow_plugin.clock import Clock, SystemClock
 from squeezeflow_plugin.errors import SimulatorError
 from squeezeflow_plugin.market import NS_PER_SECOND
 from squeezeflow_plugin.simulator.echoes import Ids
-from squeezeflow_plugin.simulator.episodes import free_script, waiting_script, whole_minute
+from squeezeflow_plugin.simulator.episodes import (
+    FREE,
+    Pace,
+    Script,
+    free_script,
+    waiting_script,
+    whole_minute,
+)
 from squeezeflow_plugin.simulator.exchange import Exchange, bot_exchange, endpoints, serving
 from squeezeflow_plugin.simulator.faults import Fault, script
 from squeezeflow_plugin.simulator.generator import first_state
@@ -51,7 +58,9 @@ class SimulatorOptions:
     recorded trades file; ``hours`` only writes that much history up to now and ends; ``truth`` receives
     every trade sent as one JSON a line; ``late_share`` is the share of trades that are sent 0.5 to 3 s
     late. ``exchanges`` are served, with Binance's markets in any case; the history is of theirs alone. With
-    ``release_every_s`` the assets' first squeezes follow each other so many seconds apart.
+    ``release_every_s`` the assets' first squeezes follow each other so many seconds apart; with
+    ``squeeze_every_s`` none waits for a word, and each asset's follow each other about so far apart, in the
+    history as well.
     """
 
     seed: int = 1
@@ -64,6 +73,7 @@ class SimulatorOptions:
     truth: Path | None = None
     late_share: float = Delays.late_share
     release_every_s: int | None = None
+    squeeze_every_s: int | None = None
     exchanges: tuple[str, ...] = ("BINANCE", "BINANCE_FUTURES")
     faults: int | None = None
     log_level: str = "INFO"
@@ -78,7 +88,19 @@ class SimulatorOptions:
             )
         if not 0 <= self.late_share <= 1:
             raise SimulatorError(f"late_share must be in [0, 1], was {self.late_share}; nothing is simulated")
+        if self.release_every_s is not None and self.squeeze_every_s is not None:
+            raise SimulatorError(
+                "release_every_s is for squeezes that wait for a word, with squeeze_every_s none waits; "
+                "nothing is simulated"
+            )
+        if self.squeeze_every_s is not None:
+            Pace.every(self.squeeze_every_s)  # refuses what is too often
         chosen(self.exchanges)
+
+    @property
+    def pace(self) -> Pace:
+        """How often squeezes come by themselves."""
+        return FREE if self.squeeze_every_s is None else Pace.every(self.squeeze_every_s)
 
 
 def run_simulator(options: SimulatorOptions, clock: Clock | None = None) -> int:
@@ -107,7 +129,7 @@ def write_hours(options: SimulatorOptions, clock: Clock) -> None:
             profile,
             options.seed,
             first_state(profile, start),
-            free_script(options.seed, profile.key, start, stop),
+            free_script(options.seed, profile.key, start, stop, options.pace),
         )
         for profile in profiles
     ]
@@ -150,10 +172,18 @@ def _source(
         profile,
         options.seed,
         first_state(profile, start),
-        waiting_script(options.seed, profile.key, -1 if number % 2 else 1, first_second),
+        _script(options, number, profile, start, first_second),
         release_by=first_second + _UNTOLD_RELEASE_S,
         delays=Delays(late_share=options.late_share),
     )
+
+
+def _script(
+    options: SimulatorOptions, number: int, profile: AssetProfile, start: int, first_second: int
+) -> Script:
+    if options.squeeze_every_s is not None:
+        return free_script(options.seed, profile.key, start, first_second, options.pace)
+    return waiting_script(options.seed, profile.key, -1 if number % 2 else 1, first_second)
 
 
 async def _serve(options: SimulatorOptions, clock: Clock) -> None:

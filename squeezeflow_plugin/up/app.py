@@ -50,7 +50,7 @@ class UpOptions:
     """What the command line says; ``seconds`` None runs until it is stopped.
 
     ``futures`` trades perpetuals, both ways, instead of spot; ``assets`` are collected and traded instead of
-    those of the settings and the whitelist.
+    those of the settings and the whitelist. ``squeeze_every_s`` is the simulator's.
     """
 
     live: bool = False
@@ -60,6 +60,7 @@ class UpOptions:
     as_json: bool = False
     replay: Path | None = None
     seed: int = 1
+    squeeze_every_s: int | None = None
     api_port: int = 8080  # of FreqTrade; 0 takes free ports, here and for the collector's servers
     userdir: Path = Path("user_data")
 
@@ -231,6 +232,8 @@ class _Job:
         command += ["--seed", str(self._options.seed)]
         if self._options.replay is not None:
             command += ["--replay", str(self._options.replay)]
+        if self._options.squeeze_every_s is not None:
+            command += ["--squeeze-every", str(self._options.squeeze_every_s)]
         self.say("simulated exchanges: writing 2.5 hours of history")
         self._spawn("simulator", command)
         return msgspec.json.decode(self._wait_file(state), type=Simulated)

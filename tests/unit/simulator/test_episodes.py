@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from squeezeflow_plugin.simulator.episodes import (
-    BUILD_S,
-    LENGTH_AFTER_RELEASE_S,
+    FREE,
     MINUTE_S,
-    RELEASE_S,
     Ending,
     Episode,
+    Pace,
     Push,
     Script,
     free_script,
@@ -37,13 +36,13 @@ def test_a_squeeze_builds_up_holds_breaks_loose_and_reverses() -> None:
     release = START + 1200
     flow = pushes(Episode(1, START, release), START + 1800)
     at = release - START
-    assert set(flow["flow_spot"][:BUILD_S]) == {0.16}
-    assert set(flow["flow_perp"][BUILD_S:at]) == {-0.10}
-    assert set(flow["flow_perp"][at : at + RELEASE_S]) == {9.0}
-    assert set(flow["liquidations"][at : at + RELEASE_S]) == {0.7}
-    assert set(flow["flow_spot"][at + RELEASE_S : at + 100]) == {-1.2}
+    assert set(flow["flow_spot"][: FREE.build_s]) == {0.16}
+    assert set(flow["flow_perp"][FREE.build_s : at]) == {-0.10}
+    assert set(flow["flow_perp"][at : at + FREE.release_s]) == {9.0}
+    assert set(flow["liquidations"][at : at + FREE.release_s]) == {0.7}
+    assert set(flow["flow_spot"][at + FREE.release_s : at + 100]) == {-1.2}
     assert flow["tracked"].sum() == at
-    assert not flow["flow_spot"][at + LENGTH_AFTER_RELEASE_S :].any()
+    assert not flow["flow_spot"][at + FREE.after_s :].any()
 
 
 def test_a_break_falls_by_more_than_the_release_rose() -> None:
@@ -73,7 +72,7 @@ def test_a_waiting_script_is_built_up_six_to_eleven_minutes_before_it_is_needed(
     for seed in range(50):
         episode = waiting_script(seed, 5, 1, 100_000).waiting
         assert episode is not None
-        assert 360 <= 100_000 - (episode.build_start + BUILD_S) <= 720
+        assert 360 <= 100_000 - (episode.build_start + FREE.build_s) <= 720
         assert episode.build_start % MINUTE_S == 0
 
 
@@ -103,3 +102,22 @@ def test_only_a_waiting_episode_is_released_and_nothing_follows_it_before() -> N
     assert len(released.followed(1, 2, 100_000).episodes) > 3
     assert Script().push(0) is None
     assert whole_minute(61.0) == 60
+
+
+@given(st.integers(120, 3600), st.integers(0, 1000))
+def test_a_pace_brings_squeezes_so_far_apart_that_do_not_touch_each_other(every: int, seed: int) -> None:
+    episodes = free_script(seed, 9, 0, 50 * every, Pace.every(every)).episodes
+    for before, after in pairwise(episodes):
+        assert before.stop is not None
+        assert after.build_start >= before.stop
+    starts = [episode.build_start for episode in episodes]
+    assert np.diff(starts).mean() == pytest.approx(every, rel=0.35, abs=MINUTE_S)
+
+
+@pytest.mark.parametrize("every", [120, 300, 1200])
+def test_what_comes_often_is_small_enough_not_to_be_its_own_measure(every: int) -> None:
+    episode = Episode(1, START, START + 44, pace=Pace.every(every))
+    flow = pushes(episode, START + MINUTE_S * 4)
+    for name in ("flow_spot", "flow_perp", "drift"):
+        assert np.square(flow[name]).sum() / every < 0.9
+    assert not flow["flow_spot"][44 + 60 :].any()

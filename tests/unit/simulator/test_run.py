@@ -33,6 +33,15 @@ def test_every_asset_of_a_live_market_waits_in_turn_for_longs_and_shorts() -> No
     assert waiting == [("BTC", 1, None), ("ETH", -1, None), ("SOL", 1, None)]
 
 
+def test_squeezes_that_come_often_wait_for_nobody_and_are_in_the_history_too() -> None:
+    options = SimulatorOptions(assets=("BTC", "ETH"), squeeze_every_s=300)
+    venue = live_venue(options, ORIGIN, ORIGIN + 9000)
+    assert venue.release(ORIGIN + 9000) is None
+    for base in ("BTC", "ETH"):
+        assert 20 <= sum(each.base == base for each in venue.planned) <= 45
+    assert all(each.episode.release is not None for each in venue.planned)
+
+
 def test_a_recording_takes_the_place_of_its_asset(tmp_path: Path) -> None:
     options = SimulatorOptions(assets=("BTC", "SOL"), replay=write(tmp_path, table()))
     venue = live_venue(options, ORIGIN, ORIGIN + 180)
@@ -55,6 +64,8 @@ def test_a_recording_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None
     ("options", "message"),
     [
         ({"seed": -1}, "seed must not be negative, was -1"),
+        ({"squeeze_every_s": 119}, "squeezes must be 120 s apart at least, not 119"),
+        ({"squeeze_every_s": 300, "release_every_s": 40}, "with squeeze_every_s none waits"),
         ({"hours": 1.0}, "hours must be in"),
         ({"hours": 0.0, "store": Path("x")}, "hours must be in"),
         ({"late_share": 1.5}, "late_share must be in"),
