@@ -14,7 +14,7 @@ RUN_SERVERS := $(if $(filter influx,$(STORE))$(filter redis,$(BUS)),scripts/with
 JUDGED := squeezeflow_plugin user_data/strategies user_data/hyperopts docs docker benchmarks run_backtest.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak servers check bench docs format constraints secrets clean
+.PHONY: help run test soak servers check bench docs dist format constraints secrets clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -63,6 +63,10 @@ bench: $(VENV)/.dev ## Measure; prints JSON, quoted as ratios inside one run
 docs: $(VENV)/.dev ## Build the documentation into site/; any warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+dist: $(VENV)/.dev ## Build sdist and wheel into dist/
+	rm -rf build dist
+	$(BIN)/python -m build --no-isolation
+
 format: $(VENV)/.dev ## Format the code and order its imports
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
@@ -77,4 +81,4 @@ secrets: ## Passwords for docker-compose.yml into docker/secrets/, settings into
 	@$(PYTHON) docker/make_secrets.py
 
 clean: ## Remove the virtual environment and every cache
-	rm -rf $(VENV) build site *.egg-info .mypy_cache .ruff_cache .hypothesis .coverage .import_linter_cache
+	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .ruff_cache .hypothesis .coverage .import_linter_cache

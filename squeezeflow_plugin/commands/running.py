@@ -1,4 +1,4 @@
-"""Running it, and looking at what runs: up, collect, simulate, check, monitor."""
+"""Running it, and looking at what runs: init, up, collect, simulate, check, monitor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from squeezeflow_plugin.commands.arguments import Commands, assets, positive
+from squeezeflow_plugin.commands.terminal import write_lines
 
+_USERDIR = "FreqTrade's user_data folder"
 _SQUEEZE_EVERY = "squeezes of an asset follow each other about so many seconds apart, at least 120"
 
 
@@ -29,6 +31,13 @@ def _up(args: argparse.Namespace) -> int:
         userdir=args.userdir,
     )
     return run_up(options, load())
+
+
+def _init(args: argparse.Namespace) -> int:
+    from squeezeflow_plugin.up.userdir import prepare
+
+    write_lines([*prepare(args.userdir), f"ready: squeezeflow up --userdir {args.userdir}"])
+    return 0
 
 
 def _collect(args: argparse.Namespace) -> int:
@@ -103,6 +112,11 @@ def _monitor(args: argparse.Namespace) -> int:
 
 def add_to(commands: Commands) -> None:
     """Add the sub-commands."""
+    init = commands.add_parser(
+        "init", help="configuration, strategy and loss into FreqTrade's user_data folder; overwrites nothing"
+    )
+    init.add_argument("--userdir", type=Path, default=Path("user_data"), help=_USERDIR)
+    init.set_defaults(command=_init)
     _add_up(commands)
     collect = commands.add_parser("collect", help="the collector alone, as SQUEEZEFLOW_* variables say")
     collect.add_argument(
@@ -145,7 +159,7 @@ def _add_up(commands: Commands) -> None:
     up.add_argument(
         "--api-port", type=int, default=8080, help="port of FreqTrade's API server; 0 takes a free one"
     )
-    up.add_argument("--userdir", type=Path, default=Path("user_data"), help="FreqTrade's user_data folder")
+    up.add_argument("--userdir", type=Path, default=Path("user_data"), help=_USERDIR)
     up.set_defaults(command=_up)
 
 

@@ -38,6 +38,7 @@ from squeezeflow_plugin.up.overlay import (
     traded_pairs,
     write_private,
 )
+from squeezeflow_plugin.up.userdir import configuration
 
 _READY_WITHIN_S = 180
 _SETTLE_S = 5
@@ -81,7 +82,8 @@ class Simulated(msgspec.Struct, frozen=True):
 def run_up(options: UpOptions, settings: Settings, out: TextIO = sys.stdout) -> int:
     """Run the main job; returns 0 after a clean stop.
 
-    Raises ProcessError where a child died, a port is taken or the bot is not ready in time.
+    Raises ProcessError where the bot's configuration is missing, a child died, a port is taken or the bot is
+    not ready in time.
     """
     clock = SystemClock()
     if options.assets:
@@ -89,6 +91,7 @@ def run_up(options: UpOptions, settings: Settings, out: TextIO = sys.stdout) -> 
         settings = replace(settings, assets=options.assets, max_symbols=count)
     api_port = claim_port(options.api_port, "FreqTrade's API server")
     settings = _claim_collector_ports(settings, anywhere=options.api_port == 0)
+    configuration(options.userdir, futures=options.futures)
     login = credentials(settings.data_dir / "credentials.json")
     if not options.live:
         settings = replace(settings, data_dir=settings.data_dir / "simulated")
@@ -243,7 +246,7 @@ class _Job:
         body = bot_overlay(self._settings.run_dir, self._login, self._api_port, exchange)
         write_private(overlay, msgspec.json.format(msgspec.json.encode(body)))
         userdir = self._options.userdir
-        config = userdir / ("config.futures.json" if self._options.futures else "config.json")
+        config = configuration(userdir, futures=self._options.futures)
         self._spawn(
             "freqtrade",
             [

@@ -82,6 +82,7 @@ def traded_pairs(assets: Iterable[str], *, futures: bool) -> list[str]:
 def bot_overlay(run_dir: Path, login: Credentials, api_port: int, exchange: dict[str, Any]) -> dict[str, Any]:
     """FreqTrade's configuration for this run; ``exchange`` replaces parts of its exchange block."""
     overlay: dict[str, Any] = {
+        "dry_run": True,  # whatever the folder's configuration says: real orders take FreqTrade's own command
         "db_url": f"sqlite:///{(run_dir / 'trades.sqlite').resolve()}",
         "api_server": {
             "enabled": True,

@@ -43,3 +43,4 @@ def test_overlay_binds_loopback_and_keeps_trades_in_the_run(tmp_path: Path) -> N
     assert overlay["api_server"]["listen_ip_address"] == "127.0.0.1"
     assert overlay["db_url"] == f"sqlite:///{tmp_path / 'trades.sqlite'}"
     assert "exchange" not in overlay
+    assert overlay["dry_run"] is True
