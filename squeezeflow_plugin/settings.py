@@ -45,6 +45,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "revision_horizon_s": (10, 3600),
     "silence_limit_s": (1, 3600),
     "retention_days": (0, 36_500),
+    "decision_days": (0, 36_500),
     "decision_timeout_ms": (50, 5000),
     "max_clock_skew_ms": (100, 60_000),
     "max_leverage": (1, 125),
@@ -110,6 +111,8 @@ class Settings:
     """Hours of received trades the journal keeps."""
     retention_days: int = 30
     """Days that closed partitions of the embedded store are kept; 0: for ever. Imported ones stay."""
+    decision_days: int = 7
+    """Days of decisions that the bot's log keeps, for parity and explanations; 0: for ever. Trades stay."""
     decision_timeout_ms: int = 250
     """How long after a close's deadline the bot waits for its record before it vetoes entries."""
     max_clock_skew_ms: int = 1000
@@ -265,6 +268,11 @@ class Settings:
         """
         found = DURATION.fullmatch(self.influx_retention_1s)
         return None if found is None else int(found[1]) * _HOURS[found[2]]
+
+    @property
+    def decision_keep_s(self) -> int:
+        """Seconds of decisions that the log keeps; 0: all."""
+        return self.decision_days * 86_400
 
     @property
     def store_path(self) -> Path:

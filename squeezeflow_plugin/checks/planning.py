@@ -125,11 +125,15 @@ def plan(settings: Settings, load: Load) -> Plan:
         notes.append(f"the embedded store keeps for ever; {_FOR_EVER_DAYS} days are planned")
     pairs = settings.max_symbols
     per_decision_s = 1 if settings.enable_1s_mode else 300
-    growing = {"decisions": int(pairs * DAY_S / per_decision_s * _of("decision"))}
-    notes.append("decisions are never deleted: their size is that of one day")
+    decisions = int(pairs * DAY_S / per_decision_s * _of("decision"))
+    disk, growing = _disk(settings, load), {}
+    if settings.decision_days:
+        disk["decisions"] = decisions * settings.decision_days
+    else:
+        growing["decisions"] = decisions
     return Plan(
         load,
-        _disk(settings, load),
+        disk,
         growing,
         _memory(settings, load),
         _cores(settings, load),

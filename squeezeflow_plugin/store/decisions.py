@@ -41,6 +41,8 @@ _SCHEMA = Schema(
     ),
 )
 _PAGE_ROWS = 4096
+_FORGOTTEN_AT_ONCE_S = 10
+"""Seconds that one call takes out of the log at most: one that is to keep less than it did shrinks slowly."""
 _SELECT = (
     "SELECT d.second, p.name, d.engine, d.known, d.decided_ns, d.latency_ms, d.veto, d.numbers"
     " FROM decisions d JOIN pairs p ON p.id = d.pair"
@@ -99,7 +101,8 @@ class DecisionLog:
     """The decision log in one SQLite file.
 
     Open it for writing with the engine's ``columns`` and ``fingerprint``; with ``readonly`` it reads only and
-    an absent file is an empty log, looked for again at each call. One thread at a time.
+    an absent file is an empty log, looked for again at each call. A writer keeps the decisions of ``keep_s``
+    seconds up to the newest it is given (0: all), and every event. One thread at a time.
     """
 
     def __init__(
@@ -108,10 +111,12 @@ class DecisionLog:
         columns: Sequence[str] = (),
         fingerprint: str = "",
         *,
+        keep_s: int = 0,
         readonly: bool = False,
         busy_timeout_s: float = 5.0,
     ) -> None:
         self._path = Path(path)
+        self._keep_s = keep_s
         self._readonly = readonly
         self._busy_timeout_s = busy_timeout_s
         self._columns = tuple(columns)
@@ -130,11 +135,14 @@ class DecisionLog:
         """
         connection = self._writer()
         with typed_errors(self._path, _SCHEMA.what), transaction(connection):
-            engine = self._engine_id(connection)
+            engine, newest = self._engine_id(connection), 0
             for row in rows:
                 self._append_row(connection, engine, row)
+                newest = max(newest, row.second)
             for event in events:
                 self._append_event(connection, event)
+            if self._keep_s and newest:
+                self._forget(connection, newest - self._keep_s)
 
     def read(self, start: int, stop: int, pairs: Iterable[str] | None = None) -> Iterator[LoggedDecision]:
         """The decisions of the seconds ``[start, stop)``, ordered by (second, pair)."""
@@ -191,6 +199,18 @@ class DecisionLog:
                 f"decision log {self._path} holds an event that cannot be read: {error}"
             ) from error
 
+    def entered(self) -> dict[str, int]:
+        """How many trades of each logged pair were entered."""
+        connection = self._reader()
+        if connection is None:
+            return {}
+        with typed_errors(self._path, _SCHEMA.what):
+            page = connection.execute(
+                "SELECT name, (SELECT COUNT(DISTINCT trade_id) FROM events"
+                " WHERE kind = 'entry_fill' AND pair = name) FROM pairs ORDER BY name"
+            ).fetchall()
+        return dict(page)
+
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
@@ -219,6 +239,14 @@ class DecisionLog:
                 f"decision log {self._path} has another decision for {row.pair} at {row.second};"
                 " the logged one stays, nothing of this call was kept"
             )
+
+    @staticmethod
+    def _forget(connection: sqlite3.Connection, before: int) -> None:
+        """Delete the oldest decisions of seconds before that one; their pages are used again, not given back."""
+        (oldest,) = connection.execute("SELECT MIN(second) FROM decisions").fetchone()
+        if oldest is not None and oldest < before:
+            stop = min(before, oldest + _FORGOTTEN_AT_ONCE_S)
+            connection.execute("DELETE FROM decisions WHERE second < ?", (stop,))
 
     def _append_event(self, connection: sqlite3.Connection, event: TradeEvent) -> None:
         body = msgspec.msgpack.encode(event)

@@ -157,7 +157,7 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
             asked = ", ".join(self.dp.current_whitelist()) or "an empty whitelist"
             raise UnknownInstrumentError(f"the store has no market of {asked}; the bot does not start")
         engine = fingerprint(Params.from_mapping(settings.method))
-        decisions = DecisionLog(settings.decisions_path, LOGGED, engine)
+        decisions = DecisionLog(settings.decisions_path, LOGGED, engine, keep_s=settings.decision_keep_s)
         fast_path = open_fast_path(settings, LOGGED, engine)
         session = Session(store, decisions, settings, markets, clock, fast_path)
         session.start(trades)

@@ -52,7 +52,8 @@ def test_the_parts_of_the_disk() -> None:
     disk = plan(Settings(retention_days=10, journal_hours=2), LOAD).disk
     assert disk["embedded store"] == round(5 * 10 * 86_400 * CONSTANTS["store_bar"].value)
     assert disk["journal"] == round(200 * 7200 * CONSTANTS["journal_trade"].value)
-    assert set(disk) == {"embedded store", "open hours", "journal"}
+    assert disk["decisions"] == 3 * 7 * 86_400 * CONSTANTS["decision"].value
+    assert set(disk) == {"embedded store", "open hours", "journal", "decisions"}
 
 
 def test_a_longer_retention_costs_disk_and_nothing_else() -> None:
@@ -81,12 +82,19 @@ def test_servers_add_their_parts() -> None:
 
 
 def test_the_regular_mode_logs_a_decision_in_five_minutes() -> None:
-    each_second, regular = (plan(Settings(enable_1s_mode=mode), LOAD).growing for mode in (True, False))
+    each_second, regular = (plan(Settings(enable_1s_mode=mode), LOAD).disk for mode in (True, False))
     assert each_second["decisions"] == 300 * regular["decisions"]
 
 
+def test_decisions_that_are_kept_for_ever_grow() -> None:
+    found = plan(Settings(decision_days=0), LOAD)
+    assert "decisions" not in found.disk
+    assert found.growing == {"decisions": 3 * 86_400 * CONSTANTS["decision"].value}
+    assert plan(Settings(), LOAD).growing == {}
+
+
 def test_the_text_names_every_part_and_where_each_constant_comes_from() -> None:
-    found = plan(Settings(**INFLUX), LOAD)
+    found = plan(Settings(decision_days=0, **INFLUX), LOAD)
     text = "\n".join(lines(found))
     for name in (*found.disk, *found.memory, *found.cores, *found.growing):
         assert name in text

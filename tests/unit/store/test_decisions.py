@@ -152,3 +152,55 @@ def test_a_damaged_row_is_named(log: DecisionLog, path: Path) -> None:
     raw.close()
     with pytest.raises(StoreCorruptError, match="BTC/USDT at 100 holds 1 bytes"):
         list(log.read(0, 200))
+
+
+def test_old_decisions_are_forgotten_and_trades_are_not(path: Path) -> None:
+    log = DecisionLog(path, COLUMNS, "f1", keep_s=50)
+    log.append((), [event(at_ns=100 * 10**9)])
+    for second in range(100, 400):
+        log.append([decision(pair, second) for pair in ("BTC/USDT", "ETH/USDT")])
+    kept = [row.second for row in log.read(0, 1000, ["BTC/USDT"])]
+    assert kept == list(range(349, 400))  # the newest and the fifty before it
+    assert [row.second for row in log.newest()] == [399, 399]
+    assert log.events() == (event(at_ns=100 * 10**9),)
+    log.close()
+
+
+def test_a_log_that_keeps_less_than_it_did_shrinks_a_little_at_a_time(path: Path) -> None:
+    long = DecisionLog(path, COLUMNS, "f1")
+    long.append(decision("BTC/USDT", second) for second in range(100, 400))
+    long.close()
+    short = DecisionLog(path, COLUMNS, "f1", keep_s=50)
+    left = []
+    for second in range(400, 440):
+        short.append([decision("BTC/USDT", second)])
+        left.append(len(list(short.read(0, second))))
+    assert left[:2] == [290, 281]
+    assert left[-1] == 50
+    short.close()
+
+
+def test_what_is_refused_forgets_nothing(path: Path) -> None:
+    log = DecisionLog(path, COLUMNS, "f1")
+    log.append([decision("BTC/USDT", 100), decision("BTC/USDT", 900, score=1.0)])
+    log.close()
+    log = DecisionLog(path, COLUMNS, "f1", keep_s=50)
+    with pytest.raises(StoreConflictError):
+        log.append([decision("BTC/USDT", 900, score=2.0)])
+    assert [row.second for row in log.read(0, 1000)] == [100, 900]
+    log.close()
+
+
+def test_the_file_stays_bounded(path: Path) -> None:
+    """Pages of what was forgotten are written again."""
+    log = DecisionLog(path, COLUMNS, "f1", keep_s=500)
+    sizes = []
+    for start in range(0, 5000, 500):
+        log.append(decision("BTC/USDT", second) for second in range(start, start + 500))
+        for second in range(start + 500, start + 560):
+            log.append([decision("ETH/USDT", second)])
+        with sqlite3.connect(path) as connection:
+            sizes.append(connection.execute("PRAGMA page_count").fetchone()[0])
+        connection.close()
+    log.close()
+    assert max(sizes[4:]) == sizes[3]
