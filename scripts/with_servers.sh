@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command with servers of its own: with_servers.sh [influx] [redis] -- COMMAND...
-# Starts influxd (authentication on, a fresh password) and redis-server on free loopback ports over a temporary
-# folder, tells the command where they are (INFLUX_*, REDIS_*), and ends both with it, whatever happens.
+# Starts influxd (authentication on) and redis-server on free loopback ports over a temporary folder, each with a
+# fresh password, tells the command where they are (INFLUX_*, REDIS_*), and ends both with it, whatever happens.
 # A server that INFLUX_URL, REDIS_URL or REDIS_HOST already names is used as it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,6 +20,8 @@ trap finish EXIT
 
 free_port() { "$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
+password() { "$PYTHON" -c 'import secrets; print(secrets.token_hex(18))'; }
+
 fail() { echo "with_servers: $*" >&2; exit 1; }
 
 start_influx() {
@@ -27,7 +29,7 @@ start_influx() {
     local port rpc
     port=$(free_port) rpc=$(free_port)
     export INFLUX_URL="http://127.0.0.1:$port" INFLUX_USER=squeezeflow
-    INFLUX_PASSWORD=$("$PYTHON" -c 'import secrets; print(secrets.token_urlsafe(18))') && export INFLUX_PASSWORD
+    INFLUX_PASSWORD=$(password) && export INFLUX_PASSWORD
     cat >"$folder/influxdb.conf" <<END
 reporting-disabled = true
 bind-address = "127.0.0.1:$rpc"
@@ -68,9 +70,12 @@ urllib.request.urlopen(sys.argv[1], query, timeout=5)' "$INFLUX_URL/query" 2>/de
 start_redis() {
     command -v redis-server >/dev/null || fail "redis-server is not installed; scripts/test_servers.sh installs it"
     REDIS_PORT=$(free_port) && export REDIS_PORT
+    REDIS_PASSWORD=$(password) && export REDIS_PASSWORD
     mkdir -p "$folder/redis"
-    setsid redis-server --bind 127.0.0.1 --port "$REDIS_PORT" --dir "$folder/redis" --save '' --appendonly yes \
-        --maxmemory "${REDIS_MAXMEMORY:-2gb}" --loglevel warning >"$folder/redis.log" 2>&1 &
+    # The password comes over stdin: an argument would be seen in the process list.
+    setsid redis-server - --bind 127.0.0.1 --port "$REDIS_PORT" --dir "$folder/redis" --save '' --appendonly yes \
+        --maxmemory "${REDIS_MAXMEMORY:-2gb}" --loglevel warning >"$folder/redis.log" 2>&1 \
+        <<<"requirepass $REDIS_PASSWORD" &
     pids+=($!)
     echo "with_servers: redis-server at 127.0.0.1:$REDIS_PORT" >&2
 }

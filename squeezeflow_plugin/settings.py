@@ -33,6 +33,7 @@ BUSES = ("none", "redis")
 REGULAR_INTERVAL_S = 300  # of the regular mode: seconds between decisions
 UNPREFIXED = ("REDIS_", "INFLUX_")  # families of variables that carry no ENV_PREFIX
 CREDENTIALS = frozenset({"redis_url", "redis_username", "redis_password", "influx_user", "influx_password"})
+_SECRET = re.compile(r"pas|pwd|secret|token|key|user|url", re.IGNORECASE)
 DURATION = re.compile(r"(\d+)([hdw])")
 _HOURS = {"h": 1, "d": 24, "w": 168}
 
@@ -141,7 +142,7 @@ class Settings:
     """Redis server, where no URL is given."""
     redis_port: int = 6379
     """Its port."""
-    redis_username: str = ""
+    redis_username: str = field(default="", repr=False)
     """Its user, empty for the default one."""
     redis_password: str = field(default="", repr=False)
     """Its password; empty where it asks for none."""
@@ -209,7 +210,7 @@ class Settings:
             "an http or https address",
             parts.hostname,
         )
-        _check("@" not in parts.netloc, "influx_url", "without credentials", parts.hostname)
+        _check("@" not in self.influx_url, "influx_url", "without credentials", parts.hostname)
         _check(bool(self.influx_url) or self.store != "influx", "influx_url", "set for store influx", "")
         _check(
             not (self.influx_password and self.influx_password_file),
@@ -308,7 +309,7 @@ def load(section: Mapping[str, Any] | None = None, environ: Mapping[str, str] | 
     values: dict[str, Any] = {}
     for key, value in (section or {}).items():
         if key not in known:
-            raise SettingsError(f"unknown setting squeezeflow.{key} (value {value!r}); nothing is started")
+            raise SettingsError(f"unknown setting squeezeflow.{key}{_told(key, value)}; nothing is started")
         if key in CREDENTIALS:
             raise SettingsError(
                 f"squeezeflow.{key} is a credential: it comes from {environment_name(key)} or a file only;"
@@ -323,9 +324,18 @@ def load(section: Mapping[str, Any] | None = None, environ: Mapping[str, str] | 
             continue
         key = name.removeprefix(ENV_PREFIX).lower()
         if key not in known or environment_name(key) != name:
-            raise SettingsError(f"unknown environment variable {name} (value {text!r}); nothing is started")
+            raise SettingsError(f"unknown environment variable {name}{_told(name, text)}; nothing is started")
         values[key] = _convert(key, text, name)
     return replace(Settings(), **values)
+
+
+def _told(name: str, value: object) -> str:
+    """The value of an unknown setting for a message; not that of a mistyped credential.
+
+    >>> _told("max_symbol", 5), _told("SQUEEZEFLOW_REDIS_PASSWORD", "x")
+    (' (value 5)', '')
+    """
+    return "" if _SECRET.search(name) else f" (value {value!r})"
 
 
 def environment_name(key: str) -> str:

@@ -66,8 +66,12 @@ def connect(settings: Settings, patience_s: float) -> Client:
         return redis.Redis(host=settings.redis_host, port=settings.redis_port, **options)
     try:
         return redis.Redis.from_url(settings.redis_url, **options)
-    except ValueError as error:
-        raise SettingsError(f"redis_url cannot be used: {error}; nothing is started") from error
+    except ValueError:
+        # The cause is not told: it quotes what stands where the port should, which may be part of a password.
+        raise SettingsError(
+            "redis_url cannot be used: it must be redis:// or rediss:// with host and port, special"
+            " characters of a password as %XX; nothing is started"
+        ) from None
 
 
 class RedisBarBus:
