@@ -242,7 +242,7 @@ class DecisionLog:
 
     @staticmethod
     def _forget(connection: sqlite3.Connection, before: int) -> None:
-        """Delete the oldest decisions of seconds before that one; their pages are used again, not given back."""
+        """Delete the oldest decisions, of seconds before that one; their pages are used again."""
         (oldest,) = connection.execute("SELECT MIN(second) FROM decisions").fetchone()
         if oldest is not None and oldest < before:
             stop = min(before, oldest + _FORGOTTEN_AT_ONCE_S)
