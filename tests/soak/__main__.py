@@ -26,6 +26,7 @@ _NEEDS = {
     "mixed": ("redis-server", "influxd"),
     "influx-outage": ("influxd",),
     "restarts": ("redis-server",),
+    "vetoes": ("redis-server",),
 }
 
 

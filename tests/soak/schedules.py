@@ -19,6 +19,7 @@ from tests.soak.outage import run_outage
 from tests.soak.outcome import Outcome
 from tests.soak.restarts import Restarts, run_restarts
 from tests.soak.stage import Stage, now_s
+from tests.soak.vetoes import Vetoes, run_vetoes
 
 Fault = Callable[[Stage, random.Random], None]
 DISK_MB = 64
@@ -98,9 +99,10 @@ SHORT = Faults(
     influx=True,
 )
 """One of each, for the tests."""
-Schedule = Callable[[Path, int], Outcome | Restarts]
+Schedule = Callable[[Path, int], Outcome | Restarts | Vetoes]
 SCHEDULES: Mapping[str, Schedule] = {
     **{name: partial(each, name) for name, each in FAULTS.items()},
     "influx-outage": partial(run_outage, seconds=600),
     "restarts": partial(run_restarts, "restarts"),
+    "vetoes": partial(run_vetoes, "vetoes"),
 }

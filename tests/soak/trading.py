@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import sqlite3
 import subprocess
 import sys
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Self
 
 import msgspec
 
@@ -23,7 +25,12 @@ from tests.redis_server import RedisServer
 from tests.soak.stage import now_s, wait_for
 
 ROOT = Path(__file__).parents[2]
-RELEASE_EVERY_S = 40
+SQUEEZE_EVERY_S = 120
+PARAMS: Mapping[str, Any] = {
+    "div_threshold": 0.3, "min_score": 3.0, "explosion_threshold": 1.0, "exit_threshold": 0.3,
+    "rearm": 20, "reset_ttl": 20,
+}  # fmt: skip  # one table
+"""With these the small squeezes that come so often are entered, and most are left when min_hold is over."""
 _CLI = ("-m", "squeezeflow_plugin.cli")
 
 
@@ -39,6 +46,7 @@ class TradingStage:
             assets=assets,
             max_symbols=len(assets),
             data_dir=folder / "data",
+            params=PARAMS,
             api_port=0,
             health_port=0,
         )
@@ -46,17 +54,19 @@ class TradingStage:
         self._seed = seed
         self._futures = futures
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._market_port = 0
+        self.market_port = 0
+        self._api_port = claim_port(0, "FreqTrade's API")
+        self._login = credentials(folder / "credentials.json")
         self._log = DecisionLog(self.settings.decisions_path, readonly=True)
 
-    def __enter__(self) -> TradingStage:
+    def __enter__(self) -> Self:
         try:
             self.settings.run_dir.mkdir(parents=True)
             shutil.copytree(
                 ROOT / "user_data", self.folder / "user_data", ignore=shutil.ignore_patterns("squeezeflow")
             )
             self.redis.start()
-            self._start_market()
+            self.start_market()
             self.start_collector()
             self.start_bot()
             wait_for("every pair is ready", self._is_ready, 300.0)
@@ -68,11 +78,28 @@ class TradingStage:
     def __exit__(self, *_exc: object) -> None:
         self.end()
 
-    def release(self) -> None:
-        """Let the first squeeze break loose; the others follow."""
-        url = f"http://127.0.0.1:{self._market_port}/control/start"
-        with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=10) as answer:
-            answer.read()
+    def stop_entries(self) -> None:
+        """Tell FreqTrade to enter nothing more; exits go on."""
+        self.ask("stopentry", "POST")
+
+    def ask(self, path: str, method: str = "GET") -> Any:
+        """FreqTrade's REST API."""
+        login = f"{self._login.username}:{self._login.password}".encode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self._api_port}/api/v1/{path}",
+            method=method,
+            headers={"Authorization": f"Basic {base64.b64encode(login).decode()}"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return msgspec.json.decode(answer.read())
+
+    def logged(self, name: str) -> str:
+        """What a process has logged so far, its earlier lives included."""
+        return (self.folder / f"{name}.log").read_text(encoding="utf-8")
+
+    def pid(self, name: str) -> int:
+        """A process of the stage."""
+        return self._processes[name].pid
 
     def start_collector(self) -> None:
         self._run("collector", *_CLI, "collect")
@@ -154,21 +181,20 @@ class TradingStage:
         process.wait(60)
         self.end()
 
-    def _start_market(self) -> None:
+    def start_market(self) -> None:
         state_file = self.settings.run_dir / "simulator.json"
         self._run(
             "market", *_CLI, "simulate", "--seed", str(self._seed), "--state-file", str(state_file),
-            "--store", str(self.settings.store_path), "--release-every", str(RELEASE_EVERY_S),
+            "--store", str(self.settings.store_path), "--squeeze-every", str(SQUEEZE_EVERY_S),
         )  # fmt: skip  # one command
         wait_for("the market serves", state_file.exists, 180.0)
         state = msgspec.json.decode(state_file.read_bytes(), type=Simulated)
-        self._market_port = state.port
+        self.market_port = state.port
         endpoints: dict[str, Endpoint] = state.endpoints
         self.settings = replace(self.settings, endpoints=endpoints, first_second=state.first_second)
         exchange = state.bot_exchange["futures" if self._futures else "spot"]
         exchange["pair_whitelist"] = traded_pairs(self.settings.assets, futures=self._futures)
-        login = credentials(self.folder / "credentials.json")
-        overlay = bot_overlay(self.settings.run_dir, login, claim_port(0, "the API"), exchange)
+        overlay = bot_overlay(self.settings.run_dir, self._login, self._api_port, exchange)
         overlay["max_open_trades"] = len(self.settings.assets)
         write_private(self.settings.run_dir / "freqtrade.json", msgspec.json.encode(overlay))
 
