@@ -89,6 +89,29 @@ def test_what_is_kept_lies_in_named_volumes_and_the_rest_is_mounted_read_only() 
                 assert source in COMPOSE["volumes"], f"{name}: {volume}"
 
 
+MEMORY = "/tmp"  # noqa: S108 - inside containers
+WRITABLE = {
+    "aggr-server": {"/data", MEMORY},
+    "aggr-influx": {"/data", MEMORY},
+    "redis": {"/data"},
+    "freqtrade": {"/freqtrade/state", MEMORY},
+    "prometheus": {"/prometheus"},
+    "grafana": {"/var/lib/grafana", MEMORY},
+}
+
+
+def test_the_few_writable_places_are_those_that_the_documentation_names() -> None:
+    page = (ROOT / "docs/security.md").read_text(encoding="utf-8")
+    for name, service in SERVICES.items():
+        volumes = [volume.split(":") for volume in service["volumes"]]
+        kept = {target for _, target, *mode in volumes if mode != ["ro"]}
+        in_memory = {each.partition(":")[0] for each in service.get("tmpfs", ())}
+        assert kept | in_memory == WRITABLE[name]
+        assert all("size=" in each for each in service.get("tmpfs", ())), "bounded"
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{name}` | `/"))
+        assert set(re.findall(r"`(/[^`]*)`", row)) == WRITABLE[name]
+
+
 def test_monitoring_is_a_profile_of_its_own_and_only_grafana_asks_for_a_login() -> None:
     profiles = {name: service.get("profiles") for name, service in SERVICES.items()}
     assert {name for name, profile in profiles.items() if profile == ["monitoring"]} == MONITORING
@@ -210,6 +233,17 @@ def test_secrets_are_made_once_and_for_their_owner(stage: Path) -> None:
     )
     assert again.stdout == ""
     assert {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()} == made
+
+
+def test_the_public_hosts_workflow_runs_the_one_command_on_every_version() -> None:
+    text = (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
+    (job,) = yaml.safe_load(text)["jobs"].values()
+    assert [step["run"] for step in job["steps"] if "run" in step and "ci" in step["run"]] == [".ci/run"]
+    assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+    assert job["env"]["AUDIT"] == "required"
+    (setup,) = (step for step in job["steps"] if "setup-python" in step.get("uses", ""))
+    assert setup["with"]["cache"] == "pip"
+    assert (ROOT / ".ci/run").read_text(encoding="utf-8").split()[-4:] == ["make", "check", "make", "test"]
 
 
 def test_docker_compose_reads_it(stage: Path) -> None:
