@@ -66,6 +66,7 @@ from squeezeflow_plugin.strategy.records import (
 from squeezeflow_plugin.strategy.search import SearchedStrategy
 from squeezeflow_plugin.strategy.session import Session
 from squeezeflow_plugin.strategy.trades import Decider, Fill, OpenTrade
+from squeezeflow_plugin.strategy.vetoes import RefusalLog
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +104,7 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
         self._pairs: PairChoice | None = None
         self._decider: Decider | None = None
         self._offline: Offline | None = None
+        self._refusals = RefusalLog()
         self._searching = config.get("runmode") == RunMode.HYPEROPT
         timeframe = config.get("timeframe") or self.timeframe
         if needs_data(config, timeframe):
@@ -269,11 +271,10 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
             return self._is_offered(pair, current_time, side)
         try:
             reason = self._refusal(pair, entry_tag, side)
-        except Exception:  # FreqTrade takes an exception here for a yes
+        except Exception:  # any at all: FreqTrade takes whatever escapes from here for a yes
             log.exception("%s: the entry %s could not be checked, it is refused", pair, entry_tag)
             return False
-        if reason:
-            log.warning("%s: the entry %s is refused: %s", pair, entry_tag, reason)
+        self._refusals.note(pair, str(entry_tag), reason)
         return not reason
 
     def custom_exit(
@@ -374,8 +375,7 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
             return False
         reason = self._offline.refusal(pair, offer)
         reason = reason or self.filter_reason(pair, str(offer.tag), offer.direction)
-        if reason:
-            log.warning("%s: the entry %s is refused: %s", pair, offer.tag, reason)
+        self._refusals.note(pair, str(offer.tag), reason)
         return not reason
 
     def _tag(self, pair: str, current_time: datetime, entry_tag: str | None) -> EnterTag | None:

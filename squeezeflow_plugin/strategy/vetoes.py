@@ -9,6 +9,7 @@ pair alike.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 
 from squeezeflow_plugin.features.flow import FlowRow
@@ -16,6 +17,7 @@ from squeezeflow_plugin.phases.decision import Decision
 from squeezeflow_plugin.phases.entries import lost_feed
 
 log = logging.getLogger(__name__)
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 REPEAT_S = 60
 """A reason that came and went is named again in the log after so many seconds at the earliest."""
 
@@ -23,6 +25,20 @@ REPEAT_S = 60
 def pair_veto(decision: Decision, row: FlowRow, min_coverage: float) -> str:
     """The first reason why this second may not be entered on, empty where there is none."""
     return decision.veto or lost_feed(row.coverage_spot, row.coverage_perp, min_coverage)
+
+
+class RefusalLog:
+    """Names why an entry was refused once for each entry and kind of reason, however often it is asked."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, tuple[str, str]] = {}  # by pair: the entry and the reason named last
+
+    def note(self, pair: str, tag: str, reason: str) -> None:
+        """``tag`` of the entry of a pair was refused; nothing where ``reason`` is empty."""
+        kind = _NUMBER.sub("", reason)
+        if reason and self._told.get(pair) != (tag, kind):
+            self._told[pair] = tag, kind
+            log.warning("%s: the entry %s is refused: %s", pair, tag, reason)
 
 
 class VetoLog:

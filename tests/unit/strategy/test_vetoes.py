@@ -10,7 +10,7 @@ import pytest
 from squeezeflow_plugin.features.flow import FlowRow
 from squeezeflow_plugin.phases.decision import Decision, decision_of
 from squeezeflow_plugin.phases.layout import COLUMN_NAMES, VETO_REFERENCE
-from squeezeflow_plugin.strategy.vetoes import REPEAT_S, VetoLog, pair_veto
+from squeezeflow_plugin.strategy.vetoes import REPEAT_S, RefusalLog, VetoLog, pair_veto
 
 ROW = FlowRow(60, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0)
 
@@ -62,3 +62,16 @@ def test_a_reason_that_stays_after_it_came_back_is_named_in_the_end(caplog: pyte
         "110 on",
         "160 on: hole_perp_1h",
     ]
+
+
+def test_a_refusal_is_named_once_for_each_entry_and_kind_of_reason(caplog: pytest.LogCaptureFixture) -> None:
+    refusals = RefusalLog()
+    for second in range(300):
+        refusals.note("BTC/USDT", "sf:6.25|e=1", f"second {second} ended {second / 10} s ago")
+    refusals.note("BTC/USDT", "sf:6.25|e=1", "")
+    refusals.note("ETH/USDT", "sf:5.00|e=1", "hole_spot_5m")
+    refusals.note("ETH/USDT", "sf:5.00|e=1", "reference_stale")
+    refusals.note("ETH/USDT", "sf:5.00|e=9", "reference_stale")
+    assert [line.partition(" is refused: ")[2] for line in caplog.messages] == [
+        "second 0 ended 0.0 s ago", "hole_spot_5m", "reference_stale", "reference_stale"
+    ]  # fmt: skip  # one line
