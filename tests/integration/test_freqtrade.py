@@ -12,6 +12,7 @@ from freqtrade.rpc.rpc import RPC
 from squeezeflow_plugin.market import NS_PER_SECOND
 from squeezeflow_plugin.provider.replay import run_parity
 from squeezeflow_plugin.store.decisions import DecisionLog
+from squeezeflow_plugin.strategy.protections import PROTECTIONS
 from tests.integration.rehearsal import (
     PAIR,
     Rehearsal,
@@ -173,6 +174,31 @@ def test_a_bot_that_starts_again_takes_up_its_trade(
     log = DecisionLog(rehearsal.settings.decisions_path, readonly=True)
     left = [event for event in log.events() if event.kind == "exit_order"]
     assert [event.second for event in left] == [story.exit.second]
+
+
+def test_no_more_trades_are_open_than_freqtrade_is_told_and_its_protections_are_on(
+    rehearsal: Rehearsal, story: Story
+) -> None:
+    assert rehearsal.bot.protections.name_list == [each["method"] for each in PROTECTIONS]
+    rehearsal.bot.config["max_open_trades"] = 0
+    rehearsal.run_to(story.event + 6)
+    assert next(row.second for row in rehearsal.decisions() if row.value("entry")) == story.event
+    assert list(Trade.get_trades()) == []
+
+
+def test_without_closed_seconds_the_emergency_stop_still_leaves(
+    rehearsal: Rehearsal, story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rehearsal.run_to(story.event + 3)
+    (trade,) = Trade.get_open_trades()
+    rehearsal.clock.missing = {story.event + 5}
+    rehearsal.run_to(story.event + 8)
+    assert (rehearsal.decisions()[-1].second, trade.is_open) == (story.event + 4, True)
+    price = trade.stop_loss * 0.999
+    monkeypatch.setattr(Story, "price", lambda _self, _second: price)
+    rehearsal.run_to(story.event + 12)
+    assert rehearsal.decisions()[-1].second == story.event + 4
+    assert (trade.is_open, trade.exit_reason) == (False, "stoploss_on_exchange")
 
 
 def test_without_closed_seconds_nothing_is_entered(

@@ -31,6 +31,14 @@ PARAMS: Mapping[str, Any] = {
     "rearm": 20, "reset_ttl": 20,
 }  # fmt: skip  # one table
 """With these the small squeezes that come so often are entered, and most are left when min_hold is over."""
+UNPROTECTED = """\
+from squeezeflow_plugin.strategy.bot import SqueezeFlowStrategy
+
+
+class SqueezeFlow(SqueezeFlowStrategy):
+    protections = []
+"""
+"""Trades that come so often lose their costs: the protection against a drawdown would end the run."""
 _CLI = ("-m", "squeezeflow_plugin.cli")
 
 
@@ -65,6 +73,8 @@ class TradingStage:
             shutil.copytree(
                 ROOT / "user_data", self.folder / "user_data", ignore=shutil.ignore_patterns("squeezeflow")
             )
+            strategy = self.folder / "user_data" / "strategies" / "SqueezeFlow.py"
+            strategy.write_text(UNPROTECTED, encoding="utf-8")
             self.redis.start()
             self.start_market()
             self.start_collector()
