@@ -24,6 +24,8 @@ _FOR_EVER_DAYS = 365
 """What "for ever" is planned as; the plan says so."""
 _HOT_HOURS = 3
 _BUS_HOURS = 1
+_HELD_HOURS = 24
+"""Of seconds kept for ever InfluxDB holds those in memory that are asked for: about a day."""
 
 
 class Constant(msgspec.Struct, frozen=True):
@@ -52,8 +54,12 @@ CONSTANTS: Mapping[str, Constant] = MappingProxyType({
     "trade_cpu": Constant(14.5, "us/trade", "20,000 trades/s on eight wires (benchmarks/bench_load.py)"),
     "collector_cpu": Constant(0.04, "cores", "collector at 190 trades/s of 6 markets"),
     "decision_cpu": Constant(0.018, "cores/pair", "FreqTrade with three pairs, a decision a second"),
-    "influx_cpu": Constant(0.15, "cores", "assumed, not measured"),
-    "influx_ram": Constant(1400.0, "MB", "influxd with a day of 20 markets in its cache"),
+    "influx_cpu": Constant(0.0046, "cores/bar/s", "influxd at 6 bars/s (benchmarks/bench_plan.py)"),
+    "influx_base": Constant(60.0, "MB", "influxd with an empty database"),
+    "influx_held": Constant(790.0, "B/bar", "influxd with a day of 20 markets: 1,400 MB resident"),
+    "bus_base": Constant(12.0, "MB", "redis-server with an empty stream (benchmarks/bench_plan.py)"),
+    "bus_cpu": Constant(0.003, "cores", "redis-server with a record a second (benchmarks/bench_plan.py)"),
+    "wal": Constant(16.8, "MB/file", "write-ahead logs of store and decisions: 1,000 pages of 16 KiB"),
 })  # fmt: skip  # a table
 
 
@@ -168,6 +174,7 @@ def _disk(settings: Settings, load: Load) -> dict[str, int]:
         "embedded store": load.bars_per_s * days * DAY_S * _of("store_bar"),
         "open hours": load.bars_per_s * _HOT_HOURS * HOUR_S * _of("hot_bar"),
         "journal": load.trades_per_s * settings.journal_hours * HOUR_S * _of("journal_trade"),
+        "write-ahead logs": 2e6 * _of("wal"),
     }
     if settings.influx_url:
         hours = settings.influx_retention_hours or _FOR_EVER_DAYS * 24
@@ -188,9 +195,10 @@ def _memory(settings: Settings, load: Load) -> dict[str, int]:
     memory = {"collector": collector, "freqtrade": _of("bot_base") * 1e6 + rows * _of("bot_row")}
     if settings.influx_url:
         memory["collector"] += _of("collector_influx") * 1e6
-        memory["influxd"] = _of("influx_ram") * 1e6
+        held_s = (settings.influx_retention_hours or _HELD_HOURS) * HOUR_S
+        memory["influxd"] = _of("influx_base") * 1e6 + load.bars_per_s * held_s * _of("influx_held")
     if settings.bus == "redis":
-        memory["redis"] = load.bars_per_s * _BUS_HOURS * HOUR_S * _of("bus_bar")
+        memory["redis"] = _of("bus_base") * 1e6 + load.bars_per_s * _BUS_HOURS * HOUR_S * _of("bus_bar")
     return {name: math.ceil(size) for name, size in memory.items()}
 
 
@@ -200,7 +208,9 @@ def _cores(settings: Settings, load: Load) -> dict[str, float]:
         "freqtrade": settings.max_symbols * _of("decision_cpu"),
     }
     if settings.influx_url:
-        cores["influxd"] = _of("influx_cpu")
+        cores["influxd"] = load.bars_per_s * _of("influx_cpu")
+    if settings.bus == "redis":
+        cores["redis"] = _of("bus_cpu")
     return {name: round(share, 3) for name, share in cores.items()}
 
 

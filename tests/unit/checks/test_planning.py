@@ -53,7 +53,7 @@ def test_the_parts_of_the_disk() -> None:
     assert disk["embedded store"] == round(5 * 10 * 86_400 * CONSTANTS["store_bar"].value)
     assert disk["journal"] == round(200 * 7200 * CONSTANTS["journal_trade"].value)
     assert disk["decisions"] == 3 * 7 * 86_400 * CONSTANTS["decision"].value
-    assert set(disk) == {"embedded store", "open hours", "journal", "decisions"}
+    assert set(disk) == {"embedded store", "open hours", "journal", "write-ahead logs", "decisions"}
 
 
 def test_a_longer_retention_costs_disk_and_nothing_else() -> None:
@@ -79,6 +79,8 @@ def test_servers_add_their_parts() -> None:
     assert both.disk["InfluxDB 1s"] == round(5 * 86_400 * CONSTANTS["influx_bar"].value)
     assert both.disk["InfluxDB above"] > both.disk["InfluxDB 1s"]  # years of minutes
     assert sum(both.cores.values()) > sum(bare.cores.values())
+    week = plan(Settings(bus="redis", influx_retention_1s="7d", **INFLUX), LOAD)
+    assert week.memory["influxd"] > 5 * both.memory["influxd"]
 
 
 def test_the_regular_mode_logs_a_decision_in_five_minutes() -> None:
