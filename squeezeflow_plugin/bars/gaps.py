@@ -363,8 +363,8 @@ class MarketGaps:
 
     def _give_up(self, hole: Hole, reason: str) -> None:
         self._holes.remove(hole)
-        self._lose(self._gap(hole), hole.span, reason)
+        self._lose(self._gap(hole), hole.span, reason, hole.last - hole.first + 1 if hole.first >= 0 else 0)
 
-    def _lose(self, gap: Gap, span: Span, reason: str) -> None:
+    def _lose(self, gap: Gap, span: Span, reason: str, trades: int = 0) -> None:
         self._spans = union([*self._spans, span])
-        self._lost.append(Lost(gap, reason))
+        self._lost.append(Lost(gap, reason, trades))

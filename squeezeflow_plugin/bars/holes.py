@@ -12,10 +12,11 @@ from squeezeflow_plugin.market import NS_PER_SECOND
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """A gap that stays one, and why."""
+    """A gap that stays one, and why; ``trades`` how many are missing, 0 where ids do not say."""
 
     gap: Gap
     reason: str
+    trades: int = 0
 
 
 @dataclass(slots=True)

@@ -62,8 +62,9 @@ class Look:
     network_bytes: int
 
     def value(self, name: str) -> float:
-        """A sample without labels; NaN where there is none."""
-        return self.samples.get((f"squeezeflow_{name}", ()), math.nan)
+        """The sum of the samples with that name, whatever their labels; NaN where there is none."""
+        found = [value for (sample, _), value in self.samples.items() if sample == f"squeezeflow_{name}"]
+        return sum(found) if found else math.nan
 
 
 @dataclass(frozen=True)

@@ -31,12 +31,13 @@ from squeezeflow_plugin.collector.keeping import StoreKeeping
 from squeezeflow_plugin.collector.outlets import Outlets
 from squeezeflow_plugin.collector.recovering import Recoverer, continuity_of
 from squeezeflow_plugin.collector.sharding import sharded
-from squeezeflow_plugin.collector.stats import Stats, Tally, write_stats
+from squeezeflow_plugin.collector.stats import Counted, Stats, Tally, write_stats
 from squeezeflow_plugin.collector.storing import StoreQueue
 from squeezeflow_plugin.errors import JournalError
 from squeezeflow_plugin.feeds import registry
 from squeezeflow_plugin.feeds.adapter import ExchangeAdapter
 from squeezeflow_plugin.feeds.connection import FeedConnection
+from squeezeflow_plugin.feeds.link import REASONS
 from squeezeflow_plugin.feeds.reconnect import Backoff
 from squeezeflow_plugin.feeds.recovery import Continuity, PastTrades
 from squeezeflow_plugin.journal.journal import TradeJournal
@@ -89,7 +90,7 @@ class Collector:
         self._store = store
         self._journal = journal
         self._tally = Tally()
-        self._queue = StoreQueue(store, _CAPACITY, self._on_stored, self._on_store_failed)
+        self._queue = self._make_queue()
         self._known: dict[str, tuple[Instrument, ...]] = {}
         self._choice = MarketChoice(settings)
         self._connections: list[FeedConnection] = []
@@ -112,7 +113,7 @@ class Collector:
         """Collect until ``stop`` is set, a missing exchange has answered or the markets have changed."""
         instruments = await self._choice.choose(self._known)
         self._store.put_instruments(instruments)
-        self._queue = StoreQueue(self._store, _CAPACITY, self._on_stored, self._on_store_failed)
+        self._queue = self._make_queue()
         pasts = {a.name: registry.past_trades(a.name, self._settings.endpoints.get(a.name)) for a in adapters}
         closer = self._closer = self._make_closer(instruments, continuity_of(adapters, pasts, instruments))
         self._recover(closer)
@@ -129,7 +130,12 @@ class Collector:
         if self._settings.interest_interval_s:
             work.append(self._interest(instruments, closer).run())
         self._outlets = Outlets(
-            self._settings, self._clock, instruments, closer, self._queue, lambda: self._snapshot(closer)
+            self._settings,
+            self._clock,
+            instruments,
+            closer,
+            self._queue,
+            Counted(lambda: self._snapshot(closer), self._tally.lags, self._tally.writes),
         )
         work.append(self._outlets.run())
         self._keeping = StoreKeeping(
@@ -210,6 +216,11 @@ class Collector:
             every_s=self._settings.interest_interval_s,
             market_ns=closer.offsets.market_ns,
             limited=lambda exchange: self._tally.rate_limited.update([exchange]),
+        )
+
+    def _make_queue(self) -> StoreQueue:
+        return StoreQueue(
+            self._store, _CAPACITY, self._on_stored, self._on_store_failed, self._tally.writes.note
         )
 
     def _make_closer(self, instruments: Iterable[Instrument], continuity: Mapping[str, Continuity]) -> Closer:
@@ -317,11 +328,14 @@ class Collector:
             last_second=closer.last_second,
             markets=len(closer.ledger.markets),
             counts=closer.builder.counts,
-            reconnects=sum(max(each.stats.opened - 1, 0) for each in self._connections),
+            reconnects=self._reconnects(),
             pending_records=len(self._queue),
             offsets_ns=closer.offsets.skews_ns(),
             skew_ns=closer.offsets.market_offset_ns(),
         )
+
+    def _reconnects(self) -> dict[str, int]:
+        return {reason: sum(each.stats.reopened[reason] for each in self._connections) for reason in REASONS}
 
     def _write_stats(self, closer: Closer) -> None:
         try:

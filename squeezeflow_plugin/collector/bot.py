@@ -6,14 +6,18 @@ from pathlib import Path
 
 import msgspec
 
-from squeezeflow_plugin.store.botstatus import STATUS_FILE, read_status
-from squeezeflow_plugin.store.decisions import DecisionLog
+from squeezeflow_plugin.store.botstatus import STATUS_FILE, BotStatus, read_status
+from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision
+
+_PHASES = ("regime", "setup", "reset_active", "entry")
 
 
 class PairState(msgspec.Struct, frozen=True):
-    """A pair's newest decision; ``score`` is None where the log has no such column.
+    """A pair's newest decision; ``score`` and ``phase`` are None where the log has no such columns.
 
-    ``veto`` is why the pair may not be entered now, as the bot's status says, else as was decided.
+    ``veto`` is why the pair may not be entered now, as the bot's status says, else as was decided; ``phase``
+    the furthest one: 0 none, 1 context, 2 divergence, 3 reset, 4 entry, negative for the short side;
+    ``entries`` how many trades of the pair were entered since the log began.
     """
 
     pair: str
@@ -21,13 +25,16 @@ class PairState(msgspec.Struct, frozen=True):
     latency_ms: float
     score: float | None
     veto: str
+    phase: float | None = None
+    entries: int = 0
 
 
 class BotState(msgspec.Struct, frozen=True):
-    """``second`` is the newest that any pair was decided for."""
+    """``second`` is the newest that any pair was decided for; ``status`` what the bot says of itself."""
 
     second: int
     pairs: tuple[PairState, ...]
+    status: BotStatus | None = None
 
 
 class BotWatch:
@@ -43,6 +50,7 @@ class BotWatch:
         if not rows:
             return None
         status = read_status(self._status)
+        entered = self._log.entered()
         standing = {} if status is None else status.vetoes
         pairs = tuple(
             PairState(
@@ -51,10 +59,20 @@ class BotWatch:
                 row.latency_ms,
                 row.value("score") if "score" in row.columns else None,
                 standing.get(row.pair, row.veto),
+                _phase(row),
+                entered.get(row.pair, 0),
             )
             for row in rows
         )
-        return BotState(max(pair.second for pair in pairs), pairs)
+        return BotState(max(pair.second for pair in pairs), pairs, status)
 
     def close(self) -> None:
         self._log.close()
+
+
+def _phase(row: LoggedDecision) -> float | None:
+    if not set(_PHASES) <= set(row.columns):
+        return None
+    regime, setup, reset, entry = (row.value(name) for name in _PHASES)
+    furthest = ((4.0, entry), (3.0, setup if reset else 0.0), (2.0, setup), (1.0, regime))
+    return next((number * direction for number, direction in furthest if direction), 0.0)

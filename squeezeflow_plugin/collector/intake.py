@@ -41,7 +41,7 @@ class Intake:
     def trades(self, trades: Sequence[Trade]) -> None:
         """Journal, then count and hand on."""
         self._keep(trades, trades[-1].received_ns)
-        self._tally.trades_received += len(trades)
+        self._tally.arrived(trades)
         self._closer.on_trades(trades)
 
     def left_out(self, items: Sequence[LeftOut]) -> None:
@@ -106,6 +106,7 @@ class Intake:
         """Say which gaps stay holes."""
         for lost in self._closer.watch.take_lost():
             self._tally.gaps_lost += 1
+            self._tally.trades_missing += lost.trades
             gap = lost.gap
             _LOG.warning(
                 "hole: %s: trades between %s (%d ms) and %s (%d ms) are missing: %s",

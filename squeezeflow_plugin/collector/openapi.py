@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from squeezeflow_plugin import __version__
+from squeezeflow_plugin.machine import plugin_version
 
 Description = Mapping[str, Any]
 _REASONS = {
@@ -62,7 +62,7 @@ def _described(title: str, paths: Mapping[str, Description]) -> Description:
     own = _get("This description", {"200": _answer("OpenAPI", {"type": "object"})})
     return {
         "openapi": "3.1.0",
-        "info": {"title": title, "version": __version__},
+        "info": {"title": title, "version": plugin_version()},
         "paths": {**paths, "/openapi.json": own},
     }
 

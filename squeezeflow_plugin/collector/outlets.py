@@ -7,7 +7,7 @@ is ever in the way of closing a second.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from squeezeflow_plugin.bars.closing import Closer
@@ -25,10 +25,10 @@ from squeezeflow_plugin.collector.metrics import Metrics, StateSource
 from squeezeflow_plugin.collector.quality import QualityProbe
 from squeezeflow_plugin.collector.serving import serving
 from squeezeflow_plugin.collector.shipping import open_shipper
-from squeezeflow_plugin.collector.stats import Stats
+from squeezeflow_plugin.collector.stats import Counted
 from squeezeflow_plugin.collector.storing import StoreQueue
 from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord, Instrument
-from squeezeflow_plugin.settings import REGULAR_INTERVAL_S, Settings
+from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.decisions import DecisionLog
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
 
@@ -46,7 +46,7 @@ class Outlets:
         instruments: Sequence[Instrument],
         closer: Closer,
         queue: StoreQueue,
-        stats: Callable[[], Stats],
+        counted: Counted,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -65,22 +65,12 @@ class Outlets:
             float(settings.params.get("min_coverage", MIN_COVERAGE)),
         )
         self.metrics = Metrics(
-            StateSource(
-                settings.collector,
-                stats,
-                quality,
-                self._bot,
-                self._announcer,
-                settings.data_dir,
-                settings.silence_limit_s,
-                self._shipper,
-                1 if settings.enable_1s_mode else REGULAR_INTERVAL_S,
-            )
+            StateSource(settings, counted, quality, self._bot, self._announcer, self._shipper)
         )
         self._health = Health(
             Sources(
                 settings.collector,
-                stats,
+                counted.stats,
                 self._market_ns,
                 quality,
                 self._bot,
@@ -89,15 +79,7 @@ class Outlets:
                 self._shipper,
             )
         )
-        view = FlowView(
-            EmbeddedBarStore(settings.store_path, readonly=True),
-            DecisionLog(settings.decisions_path, readonly=True),
-            instruments,
-            settings.quotes,
-            settings.params,
-        )
-        watched = Watched(settings.collector, self._health.data, lambda: stats().offsets_ms, self._market_ns)
-        self._page = FlowPage(view, watched, clock)
+        self._page = self._make_page(instruments, counted)
 
     def stored(self, records: tuple[ClosingRecord, ...], delays_ms: Sequence[float]) -> None:
         """The store has these records, so long after their seconds' ends."""
@@ -128,6 +110,20 @@ class Outlets:
         """Ship the last records, where somebody takes them; called when the store has them; may block."""
         if self._shipper is not None:
             self._shipper.stop()
+
+    def _make_page(self, instruments: Sequence[Instrument], counted: Counted) -> FlowPage:
+        settings = self._settings
+        view = FlowView(
+            EmbeddedBarStore(settings.store_path, readonly=True),
+            DecisionLog(settings.decisions_path, readonly=True),
+            instruments,
+            settings.quotes,
+            settings.params,
+        )
+        watched = Watched(
+            settings.collector, self._health.data, lambda: counted.stats().offsets_ms, self._market_ns
+        )
+        return FlowPage(view, watched, self._clock)
 
     async def _check_bus(self) -> None:
         with connect(self._settings, _BUS_PATIENCE_S) as client:

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import statistics
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from squeezeflow_plugin.bars.outcomes import Counts
+from squeezeflow_plugin.market import NS_PER_SECOND, Trade
+from squeezeflow_plugin.timings import Timings
 
 _DELAYS = 60
+_LAGS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_WRITES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """Totals since the start of the process, and the state now.
 
-    ``trades_received`` by the connections, ``trades_recovered`` from REST answers, ``gaps_lost`` those that
-    nobody could fill; ``bars`` and ``revisions`` of closed records; ``late`` trades that came after their
+    ``trades_received`` by the connections (``liquidations`` of them by exchange, ``received`` all of them),
+    ``trades_recovered`` from REST answers, ``gaps_lost`` those that nobody could fill and ``trades_missing``
+    how many trades they lack as far as ids say; ``reconnects`` by what ended the connection before in
+    ``reconnect_reasons``; ``bars`` and ``revisions`` of closed records; ``late`` trades that came after their
     second's close, ``duplicates`` repeated deliveries, ``quarantined`` trades that were dated ahead and
     waited for their second, ``beyond_horizon`` and ``ahead`` trades that were not merged; ``rejected``
     unreadable frames by reason; ``missing_exchanges`` have not said what their markets are and are asked
@@ -48,6 +56,10 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: int = 0
     trades_recovered: int = 0
     gaps_lost: int = 0
+    trades_missing: int = 0
+    received: dict[str, int] = {}
+    liquidations: dict[str, int] = {}
+    reconnect_reasons: dict[str, int] = {}
     missing_exchanges: tuple[str, ...] = ()
     pending_records: int
     journal_failures: int
@@ -58,12 +70,20 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tally:
-    """The running counts behind ``Stats``; only the event loop touches them."""
+    """The running counts behind ``Stats``; only the event loop touches them.
+
+    ``lags`` by exchange are the times from a trade to its receipt by this machine's clock (0 where that is
+    behind), of the last trade of each frame; ``writes`` those that the store took for a batch.
+    """
 
     def __init__(self) -> None:
-        self.trades_received = 0
         self.trades_recovered = 0
+        self.trades_missing = 0
         self.gaps_lost = 0
+        self.received: Counter[str] = Counter()
+        self.liquidations: Counter[str] = Counter()
+        self.lags: defaultdict[str, Timings] = defaultdict(lambda: Timings(_LAGS_S))
+        self.writes = Timings(_WRITES_S)
         self.records = 0
         self.bars = 0
         self.revisions = 0
@@ -75,6 +95,20 @@ class Tally:
         self.rate_limited: Counter[str] = Counter()
         self.interest_ns: dict[str, int] = {}
         self._delays_ms: deque[float] = deque(maxlen=_DELAYS)
+
+    @property
+    def trades_received(self) -> int:
+        """Of all exchanges."""
+        return self.received.total()
+
+    def arrived(self, trades: Sequence[Trade]) -> None:
+        """The trades of one frame, which is never empty, came."""
+        newest = trades[-1]
+        exchange = newest.market.partition(":")[0]
+        self.received[exchange] += len(trades)
+        if liquidations := sum(trade.liquidation for trade in trades):
+            self.liquidations[exchange] += liquidations
+        self.lags[exchange].note(max(newest.received_ns - newest.exchange_ns, 0) / NS_PER_SECOND)
 
     def stored(self, delay_ms: float) -> None:
         """A record is stored, that long after its second's end in market time."""
@@ -93,12 +127,12 @@ class Tally:
         last_second: int | None,
         markets: int,
         counts: Counts,
-        reconnects: int,
+        reconnects: Mapping[str, int],
         pending_records: int,
         offsets_ns: dict[str, int],
         skew_ns: int | None,
     ) -> Stats:
-        """The totals together with what others know."""
+        """The totals together with what others know; ``reconnects`` by reason."""
         return Stats(
             collector=collector,
             last_second=last_second,
@@ -114,7 +148,11 @@ class Tally:
             ahead=counts.ahead,
             rejected_frames=self.rejected.total(),
             rejected=dict(self.rejected.most_common()),
-            reconnects=reconnects,
+            reconnects=sum(reconnects.values()),
+            reconnect_reasons=dict(reconnects),
+            received=dict(self.received),
+            liquidations=dict(self.liquidations),
+            trades_missing=self.trades_missing,
             rate_limited=dict(self.rate_limited),
             interest_ns=dict(self.interest_ns),
             quarantined=counts.quarantined,
@@ -128,6 +166,15 @@ class Tally:
             offsets_ms={name: offset / 1e6 for name, offset in offsets_ns.items()},
             skew_ms=None if skew_ns is None else skew_ns / 1e6,
         )
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What the collector counted, for its outlets: ``stats`` makes a snapshot, the rest is the tally's."""
+
+    stats: Callable[[], Stats]
+    lags: Mapping[str, Timings]
+    writes: Timings
 
 
 def write_stats(path: Path, stats: Stats) -> None:

@@ -22,7 +22,8 @@ class StoreQueue:
     """Records wait here until the store has them; a store that is locked or full is tried again.
 
     At most ``capacity`` records wait for a store that fails; then the collector has to stop and say so.
-    ``stored`` is called with each batch the store has taken, ``failed`` at each failure.
+    ``stored`` is called with each batch the store has taken and ``wrote`` with the seconds that it took for
+    it, ``failed`` at each failure.
     """
 
     def __init__(
@@ -31,11 +32,13 @@ class StoreQueue:
         capacity: int,
         stored: Callable[[tuple[ClosingRecord, ...]], None],
         failed: Callable[[], None],
+        wrote: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._capacity = capacity
         self._stored = stored
         self._failed = failed
+        self._wrote = wrote
         self._waiting: deque[ClosingRecord] = deque()
         self._changed = asyncio.Condition()
         self._stopping = False
@@ -70,12 +73,14 @@ class StoreQueue:
         after ``stop``.
         """
         pause_s = _FIRST_PAUSE_S
+        loop = asyncio.get_running_loop()
         while True:
             async with self._changed:
                 await self._changed.wait_for(lambda: self._waiting or self._stopping)
             if not self._waiting:
                 return
             batch = tuple(self._waiting[i] for i in range(min(len(self._waiting), _BATCH_RECORDS)))
+            began_s = loop.time()
             try:
                 await asyncio.to_thread(self._store.append, batch)
             except (StoreConflictError, StoreCorruptError):
@@ -90,6 +95,7 @@ class StoreQueue:
                 await self._pause(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
                 continue
+            self._wrote(loop.time() - began_s)
             async with self._changed:
                 for _ in batch:
                     self._waiting.popleft()

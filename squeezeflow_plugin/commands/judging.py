@@ -10,7 +10,7 @@ from squeezeflow_plugin.backtest.options import add_options
 from squeezeflow_plugin.backtest.sweep_options import add_sweep_options
 from squeezeflow_plugin.commands.arguments import Commands, moment, timerange
 from squeezeflow_plugin.commands.terminal import write_lines
-from squeezeflow_plugin.store.paritystatus import PARITY_FILE, ParityStatus, write_parity
+from squeezeflow_plugin.store.paritystatus import PARITY_FILE, ParityStatus, read_parity, write_parity
 
 
 def _parity(args: argparse.Namespace) -> int:
@@ -51,7 +51,10 @@ def _parity(args: argparse.Namespace) -> int:
         f" revisions and repairs, {len(final.unexplained)} without a cause\n"
     )
     mismatches = known.differing_seconds + unexplained
-    _remember(settings.data_dir / PARITY_FILE, ParityStatus(known.seconds, mismatches))
+    path = settings.data_dir / PARITY_FILE
+    before = read_parity(path)
+    total = mismatches + (0 if before is None else before.total)
+    _remember(path, ParityStatus(known.seconds, mismatches, total))
     return 1 if known.differences or unexplained else 0
 
 

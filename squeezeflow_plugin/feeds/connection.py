@@ -26,7 +26,18 @@ import aiohttp
 from squeezeflow_plugin.clock import Clock
 from squeezeflow_plugin.errors import FeedConnectionError
 from squeezeflow_plugin.feeds.adapter import ExchangeAdapter, StreamPlan
-from squeezeflow_plugin.feeds.link import AnnouncedEndError, ConnectionStats, FeedSink, Link
+from squeezeflow_plugin.feeds.link import (
+    ANNOUNCED,
+    BROKEN,
+    DEAD,
+    RENEWED,
+    SILENT,
+    AnnouncedEndError,
+    ConnectionStats,
+    FeedSink,
+    Link,
+    SilentLinkError,
+)
 from squeezeflow_plugin.feeds.pace import Pace
 from squeezeflow_plugin.feeds.reconnect import Backoff
 from squeezeflow_plugin.market import NS_PER_SECOND
@@ -68,6 +79,7 @@ class FeedConnection:
         self._rng = rng or random.Random()  # noqa: S311  # spreads renewals, guards nothing
         self._pace = Pace(silence_limit_s)
         self._renewal = asyncio.Event()
+        self._cause = BROKEN  # of the next opening
 
     def renew(self, reason: str) -> None:
         """Put a new websocket in the place of the present one, without a gap where that still delivers."""
@@ -107,8 +119,10 @@ class FeedConnection:
         try:
             running.result()
         except AnnouncedEndError as error:
+            self._cause = ANNOUNCED
             self._go_down(str(error), self._clock.now_ns())
         except FeedConnectionError as error:
+            self._cause = SILENT if isinstance(error, SilentLinkError) else BROKEN
             self._go_down(str(error), link.good_ns)
 
     async def _is_renewal_due(self, link: Link, running: asyncio.Task[None]) -> bool:
@@ -128,6 +142,7 @@ class FeedConnection:
         self, session: aiohttp.ClientSession, link: Link, running: asyncio.Task[None]
     ) -> tuple[Link, asyncio.Task[None]]:
         """Open a second link; once its markets are live the first one goes. What both bring comes twice."""
+        self._cause = DEAD if self._renewal.is_set() else RENEWED
         if self._renewal.is_set():  # what the link has not brought, nobody has
             self._sink.down(self.plan.markets, link.good_ns, "its stream is dead")
         self._renewal.clear()
@@ -173,6 +188,8 @@ class FeedConnection:
 
     async def _open(self, session: aiohttp.ClientSession) -> Link:
         websocket = await self._connect(session)
+        if self.stats.opened:
+            self.stats.reopened[self._cause] += 1
         self.stats.opened += 1
         self.stats.state = ""
         log.info("%s: connected to %s", self.plan.exchange, self.plan.url)

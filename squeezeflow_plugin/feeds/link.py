@@ -52,6 +52,11 @@ class FeedSink(Protocol):
         ...
 
 
+ANNOUNCED, BROKEN, SILENT, DEAD, RENEWED = REASONS = ("announced", "broken", "silent", "dead", "renewed")
+"""Why a websocket gets a successor: the server said so, it failed, no trade came, others were seen to have
+trades that it did not bring, its time was up."""
+
+
 class ConnectionStats(msgspec.Struct):
     """What a connection has seen so far. ``state`` is why it is not connected, empty while it is."""
 
@@ -64,10 +69,16 @@ class ConnectionStats(msgspec.Struct):
     rejected: int = 0
     other: int = 0
     state: str = "not opened yet"
+    reopened: dict[str, int] = msgspec.field(default_factory=lambda: dict.fromkeys(REASONS, 0))
+    """How often a websocket was opened in the place of another, by what ended that one."""
 
 
 class AnnouncedEndError(FeedConnectionError):
     """The end was announced: everything up to now has been delivered."""
+
+
+class SilentLinkError(FeedConnectionError):
+    """No trade came for longer than the link's own pace allows."""
 
 
 class Link:
@@ -231,7 +242,7 @@ class Link:
             limit_s = self._pace.limit_s()
             left_s = limit_s - (self._clock.now_ns() - self._alive_ns) / NS_PER_SECOND
             if left_s <= 0:
-                raise FeedConnectionError(f"{self.plan.url}: no trade for {limit_s:g} s")
+                raise SilentLinkError(f"{self.plan.url}: no trade for {limit_s:g} s")
             await asyncio.sleep(left_s)
 
 

@@ -13,10 +13,14 @@ PARITY_FILE = "parity.json"
 
 
 class ParityStatus(msgspec.Struct, frozen=True):
-    """``compared`` live decisions, and how many ``mismatches`` came out otherwise without a known cause."""
+    """``compared`` live decisions, and how many ``mismatches`` came out otherwise without a known cause.
+
+    ``total`` are those of every comparison of the folder, this one included.
+    """
 
     compared: int
     mismatches: int
+    total: int = 0
 
 
 def write_parity(path: Path, status: ParityStatus) -> None:

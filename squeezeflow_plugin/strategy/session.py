@@ -36,12 +36,12 @@ from squeezeflow_plugin.provider.fastpath import FastPath
 from squeezeflow_plugin.provider.live import NS_PER_MS, LiveFollower
 from squeezeflow_plugin.provider.timeline import numbers_of
 from squeezeflow_plugin.settings import Settings
-from squeezeflow_plugin.store.botstatus import STATUS_FILE, BotStatus, OpenPosition, write_status
 from squeezeflow_plugin.store.contract import BarStore
 from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision
 from squeezeflow_plugin.strategy.columns import shown
 from squeezeflow_plugin.strategy.gate import FragilityGate
 from squeezeflow_plugin.strategy.opening import STORE_WAIT_S, wait_for_store
+from squeezeflow_plugin.strategy.status import StatusFile, position
 from squeezeflow_plugin.strategy.trades import Entry, Fill, FillLog, OpenTrade
 from squeezeflow_plugin.strategy.vetoes import VetoLog, pair_veto
 
@@ -90,6 +90,7 @@ class Session:
         self._veto_kind = "start"
         self._vetoes: dict[str, str] = {}
         self._veto_log = VetoLog()
+        self._status = StatusFile(settings.data_dir)
         self._newest: dict[str, Decision] = {}
         self._events: dict[str, Decision] = {}
         self._confirmed: dict[tuple[str, int], int] = {}
@@ -312,6 +313,7 @@ class Session:
         return True
 
     def _decide(self, closed: ClosedSecond) -> Iterator[tuple[Scored, LoggedDecision]]:
+        began_ns = self._clock.now_ns()
         for scored in self.desk.push(closed):
             now_ns = self.follower.market_ns()
             decision = scored.decision
@@ -328,31 +330,18 @@ class Session:
                     decision.veto,
                 ),
             )
+        self._status.decided(self._clock.now_ns() - began_ns)
 
     def _tell_status(self) -> None:
-        """Write down what holds now, for the health page; a disk that refuses is not the bot's affair."""
-        positions = tuple(
-            OpenPosition(
-                trade.pair,
-                trade.trade_id,
-                trade.direction,
-                trade.tag.second if trade.tag else 0,
-                self.exit_name(trade.pair, trade.trade_id) or "",
-            )
-            for trade in self._trades
-        )
-        status = BotStatus(
+        """Write down what holds now, for the health page."""
+        self._status.tell(
             self._clock.now_ns(),
             self.desk.next_second,
             self.follower.skew_ns / NS_PER_MS,
             self.errors,
             {pair: self.reason(pair) for pair in self.pairs},
-            positions,
+            [position(trade, self.exit_name(trade.pair, trade.trade_id)) for trade in self._trades],
         )
-        try:
-            write_status(self._settings.data_dir / STATUS_FILE, status)
-        except OSError as error:
-            log.debug("the bot's status could not be written: %s", error)
 
     def _stand_still(self, reason: str, kind: str) -> None:
         """Nothing may be entered; the log says so once for each kind of reason."""

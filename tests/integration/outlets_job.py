@@ -9,11 +9,12 @@ from contextlib import asynccontextmanager
 from squeezeflow_plugin.bars.closing import Closer
 from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.collector.outlets import Outlets
-from squeezeflow_plugin.collector.stats import Stats, Tally
+from squeezeflow_plugin.collector.stats import Counted, Stats, Tally
 from squeezeflow_plugin.collector.storing import StoreQueue
 from squeezeflow_plugin.market import ClosingRecord, Instrument, MarketKind, Trade
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
+from squeezeflow_plugin.timings import Timings
 
 SPOT = Instrument("BINANCE:btcusdt", "BTCUSDT", MarketKind.SPOT, "BTC", "USDT", "USDT")
 PERP = Instrument("BINANCE_FUTURES:btcusdt", "BTCUSDT", MarketKind.PERP, "BTC", "USDT", "USDT")
@@ -31,7 +32,8 @@ class Job:
             "main", [SPOT.market, PERP.market], started_ns=self.clock.now_ns(), watermark_ms=50, grace_s=0.0
         )
         self.queue = StoreQueue(self.store, 100, self._stored, lambda: None)
-        self.outlets = Outlets(settings, self.clock, [SPOT, PERP], self.closer, self.queue, self._stats)
+        counted = Counted(self._stats, {}, Timings(()))
+        self.outlets = Outlets(settings, self.clock, [SPOT, PERP], self.closer, self.queue, counted)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
@@ -67,7 +69,7 @@ class Job:
             last_second=self.closer.last_second,
             markets=2,
             counts=self.closer.builder.counts,
-            reconnects=0,
+            reconnects={},
             pending_records=len(self.queue),
             offsets_ns={},
             skew_ns=None,

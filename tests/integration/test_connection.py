@@ -214,6 +214,7 @@ async def test_a_close_by_the_server_is_down_and_up_again() -> None:
         times = [event[2] for event in sink.events]
         assert times == sorted(times)
         assert connection.stats.opened == 3
+        assert +Counter(connection.stats.reopened) == {"announced": 2}
 
 
 async def test_a_broken_socket_is_down_from_the_last_good_moment() -> None:
@@ -227,10 +228,11 @@ async def test_a_broken_socket_is_down_from_the_last_good_moment() -> None:
         await exchange.hear_all(websocket)
 
     exchange_saw_trade = asyncio.Event()
-    async with serving(script) as exchange, running(exchange.url) as (_, sink):
+    async with serving(script) as exchange, running(exchange.url) as (connection, sink):
         await sink.until(lambda: len(sink.ids) == 1)
         exchange_saw_trade.set()
         await sink.until(lambda: len(sink.ids) == 2)
+        assert +Counter(connection.stats.reopened) == {"broken": 1}
         kind, markets, at_ns, reason = sink.events[1]
         assert (kind, markets, at_ns) == ("down", (BTC.market,), sink.received_ns[0])
         assert "broke" in reason
@@ -249,8 +251,9 @@ async def test_silence_ends_a_connection_that_still_answers_pings() -> None:
             await asyncio.sleep(0.02)
         await exchange.hear_all(websocket)
 
-    async with serving(script) as exchange, running(exchange.url, silence_limit_s=0.25) as (_, sink):
+    async with serving(script) as exchange, running(exchange.url, silence_limit_s=0.25) as (connection, sink):
         await sink.until(lambda: len(sink.ids) == 2)
+        assert +Counter(connection.stats.reopened) == {"silent": 1}
         kind, _, at_ns, reason = sink.events[1]
         assert (kind, at_ns) == ("down", sink.received_ns[0])
         assert "no trade for 0.25 s" in reason
@@ -520,6 +523,8 @@ async def test_a_second_socket_stands_before_the_first_goes() -> None:
             assert [event[0] for event in sink.events] == ["live"] * len(sink.events)
             assert connection.stats.state == ""
             assert least >= 1
+            reopened = connection.stats.reopened
+            assert reopened["renewed"] == sum(reopened.values()) == connection.stats.opened - 1
 
 
 async def test_a_successor_that_fails_leaves_the_first_in_its_place() -> None:
@@ -543,6 +548,7 @@ async def test_a_successor_that_fails_leaves_the_first_in_its_place() -> None:
         await sink.until(lambda: len(sink.events) == 3)
         assert [event[0] for event in sink.events] == ["live", "down", "live"]
         assert exchange.connections == 2
+        assert +Counter(connection.stats.reopened) == {"dead": 1}
 
 
 async def test_a_link_that_ends_while_its_successor_comes_is_down_until_that_is_live() -> None:

@@ -1,6 +1,6 @@
 """The alert rules and the dashboard: they ask for metrics that exist, and each alert has its one fault.
 
-The rules are run by promtool over made-up series: a quarter of an hour in which all is well, a fault, and
+The rules are run by promtool over made-up series: some minutes in which all is well, a fault, and
 time to recover. During the fault exactly the alerts that belong to it fire; before and after it none do.
 """
 
@@ -22,25 +22,30 @@ import yaml
 from squeezeflow_plugin.bars.flow import MIN_COVERAGE
 from squeezeflow_plugin.bars.outcomes import Counts
 from squeezeflow_plugin.bus.memory import MemoryBarBus
+from squeezeflow_plugin.collector import families
 from squeezeflow_plugin.collector.announcing import Announcer
 from squeezeflow_plugin.collector.bot import BotWatch
-from squeezeflow_plugin.collector.metrics import COUNTERS, Metrics, StateSource, _shipping
+from squeezeflow_plugin.collector.families import COUNTERS
+from squeezeflow_plugin.collector.metrics import Metrics, StateSource
 from squeezeflow_plugin.collector.quality import QualityProbe
 from squeezeflow_plugin.collector.shipping import ShippingStatus
-from squeezeflow_plugin.collector.stats import Tally
+from squeezeflow_plugin.collector.stats import Counted, Tally
 from squeezeflow_plugin.market import ClosingRecord, Instrument, MarketKind
+from squeezeflow_plugin.settings import Settings
+from squeezeflow_plugin.store.botstatus import STATUS_FILE, BotStatus, write_status
 from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision
 from squeezeflow_plugin.store.memory import MemoryBarStore
 from squeezeflow_plugin.store.paritystatus import PARITY_FILE, ParityStatus, write_parity
+from squeezeflow_plugin.timings import Timings
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "docker/prometheus/alerts.yml"
 DASHBOARD = ROOT / "docker/grafana/dashboards/squeezeflow.json"
-RULES: list[dict[str, Any]] = [
-    rule for group in yaml.safe_load(ALERTS.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]
-]
-STEP_S = 10
-WELL_S, RECOVERY_S = 900, 900
+GROUPS: list[dict[str, Any]] = yaml.safe_load(ALERTS.read_text(encoding="utf-8"))["groups"]
+EXPRESSIONS = [rule["expr"] for group in GROUPS for rule in group["rules"]]
+RULES: list[dict[str, Any]] = [rule for group in GROUPS for rule in group["rules"] if "alert" in rule]
+STEP_S, LONG_STEP_S = 15, 30
+WELL_S, RECOVERY_S = 690, 690
 GIB = float(1 << 30)
 
 Course = Callable[[float], float]
@@ -61,6 +66,8 @@ def instant(at_s: float) -> float:
 
 
 _DELAY = "squeezeflow_bar_close_delay_seconds_bucket"
+_DURATION = "squeezeflow_score_duration_seconds_bucket"
+_LIQUIDATIONS = 30 / 3600
 _LAG = "squeezeflow_event_loop_lag_seconds_bucket"
 WELL: dict[str, Course] = {
     'squeezeflow_build_info{version="1"}': level(1),
@@ -74,11 +81,16 @@ WELL: dict[str, Course] = {
     "squeezeflow_store_readable": level(1),
     "squeezeflow_journal_failures_total": level(0),
     "squeezeflow_gaps_lost_total": level(0),
-    "squeezeflow_reconnects_total": counting(1 / 3600),
+    'squeezeflow_reconnects_total{reason="broken"}': counting(1 / 3600),
+    'squeezeflow_reconnects_total{reason="renewed"}': counting(1 / 60),  # as many as connections, once a day
+    'squeezeflow_trades_received_total{exchange="BYBIT",kind="trade"}': counting(50.0),
+    'squeezeflow_trades_received_total{exchange="BYBIT",kind="liquidation"}': counting(_LIQUIDATIONS),
+    'squeezeflow_trades_received_total{exchange="OKEX",kind="trade"}': counting(5.0),
+    'squeezeflow_trades_received_total{exchange="OKEX",kind="liquidation"}': level(2),  # hardly ever any
     "squeezeflow_influx_lag_seconds": level(1),
     "squeezeflow_influx_expired_seconds_total": level(0),
     "squeezeflow_store_verify_mismatch_total": level(0),
-    "squeezeflow_parity_mismatch": level(0),
+    "squeezeflow_parity_differing": level(0),
     'squeezeflow_frames_rejected_total{exchange="OKX",reason="no price"}': level(3),
     'squeezeflow_rate_limited_total{exchange="OKX"}': level(3),
     'squeezeflow_clock_skew_seconds{exchange="BINANCE"}': level(0.02),
@@ -92,9 +104,16 @@ WELL: dict[str, Course] = {
     'squeezeflow_coverage_ratio{symbol="BTC",kind="perp",window="15m"}': level(0.99),
     'squeezeflow_score_age_seconds{symbol="BTC/USDT"}': level(1),
     'squeezeflow_score_delay_seconds{symbol="BTC/USDT"}': level(0.431),
-    'squeezeflow_entries_vetoed{symbol="ETH/USDT",reason="warming_up"}': lambda at_s: float(at_s < 7200),
+    'squeezeflow_entry_veto{symbol="ETH/USDT",reason="warming_up"}': lambda at_s: float(at_s < 7200),
     **{f'{_DELAY}{{le="{bound}"}}': counting(1.0) for bound in ("0.5", "0.75", "1.0", "+Inf")},
     **{f'{_LAG}{{le="{bound}"}}': counting(4.0) for bound in ("0.05", "0.25", "0.5", "+Inf")},
+    **{f'{_DURATION}{{le="{bound}"}}': counting(1.0) for bound in ("0.1", "0.25", "0.5", "+Inf")},
+    'squeezeflow_phase{symbol="BTC/USDT"}': level(2),
+    'squeezeflow_phase{symbol="ETH/USDT"}': level(-4),  # in its trade
+    'squeezeflow_open_trades{symbol="BTC/USDT"}': level(0),
+    'squeezeflow_open_trades{symbol="ETH/USDT"}': level(1),
+    'squeezeflow_entries_total{symbol="BTC/USDT"}': level(7),
+    'squeezeflow_entries_total{symbol="ETH/USDT"}': level(3),
 }
 
 
@@ -113,6 +132,11 @@ class Fault:
     well: Mapping[str, Course] = field(default_factory=dict)
     well_s: int = WELL_S
     recovery_s: int = RECOVERY_S
+
+    @property
+    def step_s(self) -> int:
+        """Seconds between two scrapes and two evaluations; more where the fault takes hours."""
+        return STEP_S if self.well_s + self.lasts_s + self.recovery_s < 7200 else LONG_STEP_S
 
 
 def counted(series: str, by: float = 1.0, start: float = 0.0) -> dict[str, Course]:
@@ -164,7 +188,17 @@ FAULTS = (
         remains=counted('squeezeflow_rate_limited_total{exchange="HTX"}'),
         name="first time",
     ),
-    Fault("ReconnectStorm", 60, remains=counted("squeezeflow_reconnects_total", 9)),
+    Fault("ReconnectStorm", 60, remains=counted('squeezeflow_reconnects_total{reason="broken"}', 9)),
+    Fault(
+        "LiquidationsSilent",
+        25_200,
+        {
+            'squeezeflow_trades_received_total{exchange="BYBIT",kind="liquidation"}': level(
+                28_800 * _LIQUIDATIONS
+            )
+        },
+        well_s=28_800,  # so many have to have come before their absence counts
+    ),
     Fault(
         "InterestStale",
         1200,
@@ -205,16 +239,23 @@ FAULTS = (
             'squeezeflow_score_age_seconds{symbol="BTC/USDT"}': lambda s: s % 300,
         },
     ),
-    Fault("ParityBroken", 60, {"squeezeflow_parity_mismatch": level(2)}),
+    Fault("ParityBroken", 60, {"squeezeflow_parity_differing": level(2)}),
     Fault("SlowScore", 600, {'squeezeflow_score_delay_seconds{symbol="BTC/USDT"}': level(1.4)}),
-    Fault("EntriesVetoed", 11_400, {'squeezeflow_entries_vetoed{symbol="BTC/USDT",reason="skew"}': level(1)}),
+    Fault("SlowEngine", 900, {f'{_DURATION}{{le="{bound}"}}': level(WELL_S) for bound in ("0.1", "0.25")}),
+    Fault(
+        "NoEntries",
+        150,
+        {'squeezeflow_phase{symbol="BTC/USDT"}': level(4)},
+        recovery_s=21_900,
+    ),
+    Fault("EntriesVetoed", 11_400, {'squeezeflow_entry_veto{symbol="BTC/USDT",reason="skew"}': level(1)}),
 )
 
 
 def course(fault: Fault, name: str) -> Iterator[str]:
     """The series in promtool's notation: well, faulty, well again."""
     well = {**WELL, **fault.well}.get(name)
-    for at_s in range(0, fault.well_s + fault.lasts_s + fault.recovery_s, STEP_S):
+    for at_s in range(0, fault.well_s + fault.lasts_s + fault.recovery_s, fault.step_s):
         since_s = at_s - fault.well_s
         during = 0 <= since_s < fault.lasts_s
         now: Course | None = None if during and fault.series is None else well
@@ -233,13 +274,13 @@ def rule_test(fault: Fault) -> dict[str, Any]:
     names = dict.fromkeys((*WELL, *fault.well, *(fault.series or {}), *fault.remains))
     firing = 'count by (alertname) (ALERTS{alertstate="firing"})'
     moments = {
-        fault.well_s - STEP_S: (),
-        fault.well_s + fault.lasts_s - STEP_S: (fault.alert,),
-        fault.well_s + fault.lasts_s + fault.recovery_s - STEP_S: (),
+        fault.well_s - fault.step_s: (),
+        fault.well_s + fault.lasts_s - fault.step_s: (fault.alert,),
+        fault.well_s + fault.lasts_s + fault.recovery_s - fault.step_s: (),
     }
     return {
         "name": f"{fault.alert} {fault.name}".strip(),
-        "interval": f"{STEP_S}s",
+        "interval": f"{fault.step_s}s",
         "input_series": [{"series": name, "values": " ".join(course(fault, name))} for name in names],
         "promql_expr_test": [
             {
@@ -267,34 +308,39 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     market = Instrument("BINANCE:btcusdt", "BTCUSDT", MarketKind.SPOT, "BTC", "USDT", "USDT")
     store = MemoryBarStore()
     store.append([ClosingRecord("main", 1000, 0, (), (), (market.market,))])
-    log = DecisionLog(folder / "decisions.sqlite", ("score",), "engine")
-    log.append([LoggedDecision("BTC/USDT", 1000, 1000, 0, 431.0, (6.5,), "warming_up")])
+    columns = ("score", "regime", "setup", "reset_active", "entry")
+    log = DecisionLog(folder / "decisions.sqlite", columns, "engine")
+    log.append([LoggedDecision("BTC/USDT", 1000, 1000, 0, 431.0, (6.5, 1.0, 1.0, 1.0, 1.0), "warming_up")])
     log.close()
+    deciding = Timings((0.1,)).buckets()
+    status = BotStatus(0, 1001, 0.0, 0, {}, (), {"BTC/USDT": {"warming_up": 1}}, deciding)
+    write_status(folder / STATUS_FILE, status)
     stats = Tally().snapshot(
         collector="main",
         last_second=1000,
         markets=1,
         counts=Counts(0, 0, 0, 0, 0, 0),
-        reconnects=0,
+        reconnects={"broken": 6},
         pending_records=0,
         offsets_ns={},
         skew_ns=None,
     )
-    write_parity(folder / PARITY_FILE, ParityStatus(1000, 0))
+    write_parity(folder / PARITY_FILE, ParityStatus(1000, 0, 0))
     announcer = Announcer(MemoryBarBus(), "main")
     announcer.announced = 1000
     quality = QualityProbe(store, [market], ["USDT"], MIN_COVERAGE)
     bot = BotWatch(folder / "decisions.sqlite")
-    source = StateSource("main", lambda: stats, quality, bot, announcer, folder, 60.0)
-    families = [*source.collect(), *_shipping(ShippingStatus()), *Metrics(source)._registry.collect()]
+    counted = Counted(lambda: stats, {}, Timings(()))
+    source = StateSource(Settings(data_dir=folder), counted, quality, bot, announcer)
+    everything = [*source.collect(), *families.influx(ShippingStatus()), *Metrics(source)._registry.collect()]
     bot.close()
     suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
-    return {family.name + end for family in families for end in suffixes.get(family.type, ("",))}
+    return {family.name + end for family in everything for end in suffixes.get(family.type, ("",))}
 
 
 def asked(expression: str) -> set[str]:
     """The metrics that an expression names."""
-    return set(re.findall(r"\b(?:squeezeflow|process)_\w+", expression))
+    return set(re.findall(r"(?<!:)\b(?:squeezeflow|process)_\w+", expression))
 
 
 def panels() -> list[dict[str, Any]]:
@@ -307,7 +353,7 @@ def targets() -> list[str]:
 
 
 def test_every_metric_of_the_rules_exists_and_has_a_well_course(exported: set[str]) -> None:
-    named = set().union(*(asked(rule["expr"]) for rule in RULES))
+    named = set().union(*map(asked, EXPRESSIONS))
     assert named <= exported
     assert named == {name.partition("{")[0] for name in WELL}
 
@@ -317,7 +363,7 @@ def test_every_metric_of_the_dashboard_exists_and_those_of_the_alerts_are_in_it(
     assert shown <= exported
     counters = {f"squeezeflow_{name}_total" for name, _, _ in COUNTERS}
     assert counters <= shown
-    alerted = set().union(*(asked(rule["expr"]) for rule in RULES))
+    alerted = set().union(*map(asked, EXPRESSIONS))
     assert alerted - shown <= {"squeezeflow_build_info", "squeezeflow_store_readable"}
 
 
@@ -339,12 +385,13 @@ def test_every_alert_has_a_fault() -> None:
     assert {fault.alert for fault in FAULTS} == {rule["alert"] for rule in RULES}
 
 
-def test_each_fault_fires_its_alert_and_no_other_and_the_alert_resolves(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step_s", [STEP_S, LONG_STEP_S])
+def test_each_fault_fires_its_alert_and_no_other_and_the_alert_resolves(tmp_path: Path, step_s: int) -> None:
     tests = tmp_path / "alerts_test.yml"
     document = {
         "rule_files": [str(ALERTS)],
-        "evaluation_interval": f"{STEP_S}s",
-        "tests": [rule_test(fault) for fault in FAULTS],
+        "evaluation_interval": f"{step_s}s",
+        "tests": [rule_test(fault) for fault in FAULTS if fault.step_s == step_s],
     }
     tests.write_text(json.dumps(document), encoding="utf-8")  # JSON is YAML
     promtool("test", "rules", str(tests))

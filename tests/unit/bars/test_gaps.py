@@ -149,7 +149,7 @@ def test_ids_the_exchange_does_not_give_are_given_up_and_stay_doubted() -> None:
     assert gaps.take_lost() == ()
     gaps.answered(wanted, complete=True, now_ns=now_ns)
     (lost,) = gaps.take_lost()
-    assert lost.gap == wanted
+    assert (lost.gap, lost.trades) == (wanted, 1)
     assert gaps.take_lost() == ()
     assert not list(gaps.due(FAR))
     assert seconds(gaps.settle(START + 3, now_ns)[0]) == [1, 2]

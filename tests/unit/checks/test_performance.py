@@ -27,7 +27,8 @@ DATA = {"second": 100, "age_s": 0.4, "bot": {"pairs": [{"pair": "BTC/USDT", "lat
 def page(trades: int, within_half: int, within_one: int, total: int, free: float = 5e9) -> str:
     return f"""
 # TYPE squeezeflow_trades_received_total counter
-squeezeflow_trades_received_total {trades}
+squeezeflow_trades_received_total{{exchange="BINANCE",kind="trade"}} {trades - 40}
+squeezeflow_trades_received_total{{exchange="OKEX",kind="liquidation"}} 40
 # TYPE {DELAY} histogram
 {DELAY}_bucket{{le="0.5"}} {within_half}
 {DELAY}_bucket{{le="1.0"}} {within_one}

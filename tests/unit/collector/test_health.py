@@ -12,19 +12,23 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
+from docs import reference
 from squeezeflow_plugin.bars.flow import MIN_COVERAGE
 from squeezeflow_plugin.bus.memory import MemoryBarBus
 from squeezeflow_plugin.clock import SteppedClock
 from squeezeflow_plugin.collector.announcing import Announcer
 from squeezeflow_plugin.collector.bot import BotWatch
+from squeezeflow_plugin.collector.families import COUNTERS
 from squeezeflow_plugin.collector.health import Health, Sources
-from squeezeflow_plugin.collector.metrics import COUNTERS, Metrics, StateSource
+from squeezeflow_plugin.collector.metrics import Metrics, StateSource
 from squeezeflow_plugin.collector.quality import QualityProbe
-from squeezeflow_plugin.collector.stats import Stats
+from squeezeflow_plugin.collector.stats import Counted, Stats
 from squeezeflow_plugin.errors import StoreError
 from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord, Instrument, MarketKind
+from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision
 from squeezeflow_plugin.store.memory import MemoryBarStore
+from squeezeflow_plugin.timings import Timings
 
 SPOT = Instrument("BINANCE:btcusdt", "BTCUSDT", MarketKind.SPOT, "BTC", "USDT", "USDT")
 PERP = Instrument("BINANCE_FUTURES:btcusdt", "BTCUSDT", MarketKind.PERP, "BTC", "USDT", "USDT")
@@ -48,7 +52,11 @@ STATS = Stats(
     ahead=2,
     rejected_frames=3,
     rejected={"BINANCE: no price": 3},
+    received={"BINANCE": 1000, "OKEX": 234},
+    liquidations={"OKEX": 4},
     reconnects=1,
+    reconnect_reasons={"silent": 1, "broken": 0},
+    trades_missing=9,
     pending_records=0,
     journal_failures=0,
     store_failures=4,
@@ -85,7 +93,8 @@ class Bench:
         quality = QualityProbe(self.store, [SPOT, PERP], ["USDT"], MIN_COVERAGE)
         bot = BotWatch(self.directory / "decisions.sqlite")
         stats = lambda: self.stats  # noqa: E731 - the newest value, not today's
-        source = StateSource("main", stats, quality, bot, self.announcer, self.directory, 60.0)
+        settings = Settings(data_dir=self.directory)
+        source = StateSource(settings, Counted(stats, {}, Timings(())), quality, bot, self.announcer)
         sources = Sources("main", stats, self.clock.now_ns, quality, bot, self.announcer, Metrics(source))
         async with TestClient(TestServer(Health(sources).application())) as client:
             yield client
@@ -175,10 +184,9 @@ async def test_a_running_bots_veto_counts_and_a_stopped_bots_does_not(bench: Ben
     assert await bench_reasons(bench) == ["BTC/USDT: reference_stale"]
 
 
-async def test_every_metric_is_in_the_readme(bench: Bench) -> None:
+async def test_every_metric_is_in_the_documentation(bench: Bench) -> None:
     bench.announcer = Announcer(MemoryBarBus(), "main")
     bench.decide(LAST - 2, "hole_spot_5m")
-    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     async with bench.client() as client, client.get("/metrics") as answer:
         text = await answer.text()
     ours = [
@@ -192,7 +200,8 @@ async def test_every_metric_is_in_the_readme(bench: Bench) -> None:
         for family in ours
     ]
     assert len(names) > 25
-    assert [name for name in names if f"`{name}`" not in readme] == []
+    documented = {each.name for each in reference.metric_calls()}
+    assert [name for name in names if name not in documented] == []
 
 
 async def test_metrics_are_valid_and_complete(bench: Bench) -> None:
@@ -213,6 +222,15 @@ async def test_metrics_are_valid_and_complete(bench: Bench) -> None:
         assert values[f"squeezeflow_{name}_total", ()] == getattr(STATS, field)
     reason = (("exchange", "BINANCE"), ("reason", "no price"))
     assert values["squeezeflow_frames_rejected_total", reason] == 3
+    for exchange, kind, count in (
+        ("BINANCE", "trade", 1000),
+        ("BINANCE", "liquidation", 0),
+        ("OKEX", "trade", 230),
+        ("OKEX", "liquidation", 4),
+    ):
+        labels = (("exchange", exchange), ("kind", kind))
+        assert values["squeezeflow_trades_received_total", labels] == count
+    assert values["squeezeflow_reconnects_total", (("reason", "silent"),)] == 1
     assert values["squeezeflow_rate_limited_total", (("exchange", "BINANCE"),)] == 2
     market = (("market", "BINANCE_FUTURES:btcusdt"),)
     assert values["squeezeflow_open_interest_timestamp_seconds", market] == 5
@@ -230,6 +248,7 @@ async def test_metrics_are_valid_and_complete(bench: Bench) -> None:
     pair = (("symbol", "BTC/USDT"),)
     assert values["squeezeflow_score", pair] == 6.5
     assert values["squeezeflow_score_age_seconds", pair] == 2
-    assert values["squeezeflow_entries_vetoed", (("reason", "hole_spot_5m"), *pair)] == 1
+    assert values["squeezeflow_entry_veto", (("reason", "hole_spot_5m"), *pair)] == 1
+    assert values["squeezeflow_entries_total", pair] == 0
     assert {"squeezeflow_bar_close_delay_seconds", "squeezeflow_event_loop_lag_seconds"} <= set(families)
     assert values["squeezeflow_store_readable", ()] == 1
