@@ -213,6 +213,10 @@ class Session:
             return self._veto
         if not self._finished:
             return "the last second was not finished"
+        return self._clock_veto(second)
+
+    def _clock_veto(self, second: int) -> str:
+        """Why a decision of ``second`` cannot be acted on: the clock is off, or it is old; else empty."""
         skew_ms = self.follower.skew_ns / NS_PER_MS
         if abs(skew_ms) > self._settings.max_clock_skew_ms:
             return f"the clock is {skew_ms:+.0f} ms off market time"
@@ -309,7 +313,9 @@ class Session:
         if self._veto:
             log.info("second %d was decided, entries are allowed again", arrival.seconds[-1].second)
             self._veto = self._veto_kind = ""
-        self._veto_log.note(arrival.seconds[-1].second, self._vetoes)
+        newest = arrival.seconds[-1].second
+        standing = self._clock_veto(newest)
+        self._veto_log.note(newest, {pair: standing or reason for pair, reason in self._vetoes.items()})
         return True
 
     def _decide(self, closed: ClosedSecond) -> Iterator[tuple[Scored, LoggedDecision]]:

@@ -9,15 +9,14 @@ pair alike.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable, Mapping
 
 from squeezeflow_plugin.features.flow import FlowRow
 from squeezeflow_plugin.phases.decision import Decision
 from squeezeflow_plugin.phases.entries import lost_feed
+from squeezeflow_plugin.store.botstatus import veto_label
 
 log = logging.getLogger(__name__)
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 REPEAT_S = 60
 """A reason that came and went is named again in the log after so many seconds at the earliest."""
 
@@ -35,7 +34,7 @@ class RefusalLog:
 
     def note(self, pair: str, tag: str, reason: str) -> None:
         """``tag`` of the entry of a pair was refused; nothing where ``reason`` is empty."""
-        kind = _NUMBER.sub("", reason)
+        kind = veto_label(reason)
         if reason and self._told.get(pair) != (tag, kind):
             self._told[pair] = tag, kind
             log.warning("%s: the entry %s is refused: %s", pair, tag, reason)
@@ -45,7 +44,7 @@ class VetoLog:
     """Names each pair's reason in the log when it begins and when it is over, not each second."""
 
     def __init__(self) -> None:
-        self._told: dict[str, str] = {}  # the reason that the log last gave for a pair, none where it is over
+        self._told: dict[str, str] = {}  # the kind of reason that the log last gave for a pair, none if over
         self._named: dict[tuple[str, str], int] = {}
 
     def note(self, second: int, vetoes: Mapping[str, str]) -> None:
@@ -53,14 +52,15 @@ class VetoLog:
         begun: dict[str, list[str]] = {}
         ended = []
         for pair, reason in vetoes.items():
-            if reason == self._told.get(pair, ""):
+            kind = veto_label(reason)
+            if kind == self._told.get(pair, ""):
                 continue
             if not reason:
                 del self._told[pair]
                 ended.append(pair)
-            elif second - self._named.get((pair, reason), -REPEAT_S) >= REPEAT_S:
-                self._told[pair] = reason
-                self._named[pair, reason] = second
+            elif second - self._named.get((pair, kind), -REPEAT_S) >= REPEAT_S:
+                self._told[pair] = kind
+                self._named[pair, kind] = second
                 begun.setdefault(reason, []).append(pair)
         for reason, pairs in begun.items():
             log.warning("%s: no entries from second %d on: %s", ", ".join(pairs), second, reason)

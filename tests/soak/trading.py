@@ -59,7 +59,7 @@ class TradingStage:
             health_port=0,
         )
         self.kills: Counter[str] = Counter()
-        self._seed = seed
+        self.seed = seed
         self._futures = futures
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.market_port = 0
@@ -191,12 +191,16 @@ class TradingStage:
         process.wait(60)
         self.end()
 
-    def start_market(self) -> None:
-        state_file = self.settings.run_dir / "simulator.json"
-        self._run(
-            "market", *_CLI, "simulate", "--seed", str(self._seed), "--state-file", str(state_file),
+    def market_command(self, state_file: Path) -> tuple[str, ...]:
+        """What the interpreter is told to run as the exchanges."""
+        return (
+            *_CLI, "simulate", "--seed", str(self.seed), "--state-file", str(state_file),
             "--store", str(self.settings.store_path), "--squeeze-every", str(SQUEEZE_EVERY_S),
         )  # fmt: skip  # one command
+
+    def start_market(self) -> None:
+        state_file = self.settings.run_dir / "simulator.json"
+        self._run("market", *self.market_command(state_file))
         wait_for("the market serves", state_file.exists, 180.0)
         state = msgspec.json.decode(state_file.read_bytes(), type=Simulated)
         self.market_port = state.port

@@ -9,9 +9,11 @@ has a reason is compared with a replay of the run's own records.
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import resource
+import signal
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
@@ -29,12 +31,14 @@ from squeezeflow_plugin.store.botstatus import STATUS_FILE, BotStatus, read_stat
 from squeezeflow_plugin.up.overlay import claim_port
 from tests.feed_proxy import FeedProxy
 from tests.soak.stage import now_s, pause, wait_for
-from tests.soak.trading import PARAMS, TradingStage, wait_for_trade
+from tests.soak.trading import PARAMS, SQUEEZE_EVERY_S, TradingStage, wait_for_trade
 
 ASSETS = LISTED_ASSETS[:8]
 MIN_HOLD_S = 15
+REST = " REST"
+HOLE_S = 8.0
 PROMPT_S = 2.0
-RESUMED_WITHIN_S = 90.0
+RESUMED_WITHIN_S = 120.0
 SHOWN_WITHIN_S = 3.0
 LOOP_S = 1.0
 """The bot says what holds at the end of its loop, up to a second after nothing could be entered any more."""
@@ -43,7 +47,9 @@ _GIVEN_UP = re.compile(r"no trade for ([0-9.]+) s")
 
 
 class FaultyStage(TradingStage):
-    """A trading stage whose collector reaches spot and perpetuals through a proxy each."""
+    """A trading stage whose collector reaches the streams and the REST of spot and perpetuals through a proxy
+    each, and whose exchanges' clock can be told to jump.
+    """
 
     def __init__(self, folder: Path, seed: int, assets: tuple[str, ...]) -> None:
         super().__init__(folder, seed, assets)
@@ -53,11 +59,17 @@ class FaultyStage(TradingStage):
         )
         self.proxies: dict[str, FeedProxy] = {}
 
+    def market_command(self, state_file: Path) -> tuple[str, ...]:
+        store = str(self.settings.store_path)
+        known = (str(self.seed), str(state_file), store, str(SQUEEZE_EVERY_S), *self.settings.assets)
+        return (str(Path(__file__).with_name("jumping_market.py")), *known)
+
     def start_market(self) -> None:
         super().start_market()
-        self.proxies = {name: FeedProxy(self.market_port) for name in self.settings.endpoints}
+        names = [f"{name}{what}" for name in self.settings.endpoints for what in ("", REST)]
+        self.proxies = {name: FeedProxy(self.market_port) for name in names}
         endpoints = {
-            name: Endpoint(self._moved(at.rest, name), self._moved(at.ws, name))
+            name: Endpoint(self._moved(at.rest, f"{name}{REST}"), self._moved(at.ws, name))
             for name, at in self.settings.endpoints.items()
         }
         self.settings = replace(self.settings, endpoints=MappingProxyType(endpoints))
@@ -69,8 +81,12 @@ class FaultyStage(TradingStage):
         self.proxies.clear()
 
     def _moved(self, url: str | None, name: str) -> str | None:
-        """The address behind the exchange's proxy."""
+        """The address behind that proxy."""
         return url and url.replace(f":{self.market_port}", f":{self.proxies[name].port}")
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send it to a process of the stage."""
+        os.kill(self.pid(name), number)
 
     def limit_writes(self, size: int) -> None:
         """The collector can write to no file beyond that many bytes; -1 lifts the limit."""
@@ -130,8 +146,9 @@ class FaultyStage(TradingStage):
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done and undone. Entries must have stopped within two seconds, of a fault that is ``silent``
-    within the feed's adaptive limit and one second; the health page ``tells`` where the collector lives.
+    """What is done and undone, and what is done ``meanwhile``, once it is shown. Entries must have stopped
+    within two seconds, of a fault that is ``silent`` within the feed's adaptive limit and one second; the
+    health page ``tells`` where the collector lives and sees it.
     """
 
     name: str
@@ -139,6 +156,24 @@ class Fault:
     end: Callable[[FaultyStage], None]
     silent: bool = False
     tells: bool = True
+    meanwhile: Callable[[FaultyStage], None] | None = None
+
+
+def _cut_for_good(stage: FaultyStage) -> None:
+    for name in ("BINANCE", f"BINANCE{REST}"):
+        stage.proxies[name].cut()
+
+
+def _leave_a_hole(stage: FaultyStage) -> None:
+    """The stream comes back, what it missed cannot be asked for: then a hole is the reason."""
+    pause(HOLE_S)
+    stage.proxies["BINANCE"].restore()
+
+    def is_hole() -> bool:
+        status = stage.status()
+        return status is not None and all(each.startswith("hole_spot") for each in status.vetoes.values())
+
+    wait_for("the hole is the reason", is_hole, RESUMED_WITHIN_S)
 
 
 def _kill_collector(stage: FaultyStage) -> None:
@@ -161,8 +196,21 @@ FAULTS: Mapping[str, Fault] = {
             silent=True,
         ),
         Fault("dead collector", _kill_collector, lambda stage: stage.start("collector"), tells=False),
+        Fault(
+            "hole",
+            _cut_for_good,
+            lambda stage: stage.proxies[f"BINANCE{REST}"].restore(),
+            meanwhile=_leave_a_hole,
+        ),
+        Fault(
+            "clock skew",
+            lambda stage: stage.signal("market", signal.SIGUSR1),
+            lambda stage: stage.signal("market", signal.SIGUSR2),
+            tells=False,
+        ),
     )
 }
+SHORT = ("disconnect", "dead store", "silence", "dead collector")
 
 
 @dataclass(frozen=True)
@@ -231,7 +279,7 @@ def run_short(name: str, folder: Path, seed: int) -> Vetoes:
     began = now_s()
     with FaultyStage(folder, seed, ASSETS[:3]) as stage:
         start = stage.decided() + 1
-        met = [play(stage, fault, 0.0, in_trade=False) for fault in FAULTS.values()]
+        met = [play(stage, fault, 0.0, in_trade=False) for fault in map(FAULTS.__getitem__, SHORT)]
         return judged(stage, name, seed, start, met, began)
 
 
@@ -263,6 +311,8 @@ def play(stage: FaultyStage, fault: Fault, hold_s: float, *, in_trade: bool = Tr
     wait_for("the API shows the reason", lambda: bool(stage.shown_veto(pair)), SHOWN_WITHIN_S)
     if fault.tells:
         wait_for("the page shows a reason", lambda: bool(stage.page_reasons()), SHOWN_WITHIN_S)
+    if fault.meanwhile is not None:
+        fault.meanwhile(stage)
     pause(max(began_s + hold_s - now_s(), 0.0))
     ended_s = now_s()
     fault.end(stage)

@@ -197,12 +197,20 @@ def test_a_store_that_stays_away_is_named_once_and_never_waited_for(
     assert stage.session.reason(PAIR) == ""
 
 
-def test_a_clock_that_is_off_vetoes_from_the_second_it_is_known(stage: Stage, event: int) -> None:
+def test_a_clock_that_is_off_vetoes_from_the_second_it_is_known_and_is_named_once(
+    stage: Stage, event: int, caplog: pytest.LogCaptureFixture
+) -> None:
     stage.run_to(event - 3)
     assert stage.session.reason(PAIR) == ""
     stage.clock.missing = {event - 2}
     stage.session.follower._skew.observe(closed_ns=5 * NS_PER_SECOND, arrived_ns=3 * NS_PER_SECOND)
     assert stage.session.reason(PAIR) == "the clock is -2000 ms off market time"
+    stage.clock.missing = set()
+    stage.run_to(event + 10)
+    assert stage.session.entry(PAIR) is None
+    named = [line for line in caplog.messages if "the clock is" in line]
+    assert len(named) == 1
+    assert named[0].endswith("the clock is -2000 ms off market time")
 
 
 def test_exits_are_judged_through_a_downtime(event: int, tmp_path: Path) -> None:
