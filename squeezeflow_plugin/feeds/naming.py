@@ -9,9 +9,10 @@ import re
 
 QUOTES = (
     *("USDT", "USDC", "FDUSD", "USDD", "USDE", "USDQ", "USDK", "USDP", "USD1", "RLUSD", "PYUSD", "DAI"),
-    *("EURC", "EURT", "EURI", "UST", "UDC"),
+    *("USDS", "USDR", "USDG", "EURC", "EURT", "EURI", "EURQ", "UST", "UDC", "PAX", "BRZ", "IDRT"),
     *("USD", "EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "TRY", "BRL", "KRW", "PLN", "AED", "MXN", "ARS"),
-    *("BTC", "XBT", "ETH", "BNB", "SOL", "KCS", "TRX"),
+    *("ZAR", "COP", "CZK", "RON", "UAH", "IDR", "NGN", "RUB", "INR", "HKD", "SGD", "NZD", "VND", "THB"),
+    *("BTC", "XBT", "ETH", "BNB", "SOL", "KCS", "TRX", "MNT", "BGB", "XRP", "DOGE"),
 )
 """What markets are quoted in. TUSD and BUSD are not among them: ``DOTUSD`` is DOT in US dollars. On an
 exchange without a market in US dollars they can be added."""

@@ -1,34 +1,51 @@
 """Recorded frames to trades, offline: ``squeezeflow parse``.
 
-A recording is a JSON-lines file, plain or gzipped; a row holds ``raw`` (text) or ``raw_b64`` (binary frame,
-base64) and, where it is known, ``recv_ns`` or ``recv_ts`` (seconds). The file is read twice: the first
-pass finds the markets whose single trades are recorded, so that the second can leave out the
-exchange's aggregates of the same trades wherever in the file they stand.
+A recording is a file of lines, plain or gzipped (its content says which). A line is a row - a JSON object
+that holds ``raw`` (the frame as text, or as the document it is) or ``raw_b64`` (binary frame, base64) and,
+where it is known, ``recv_ns`` or ``recv_ts`` (seconds) - or the frame itself, with or without the local time
+before it (``1767225600.123: {...}``, ``2026-01-01T00:00:00Z {...}``). A file that is one document over
+several lines is one frame.
+
+The file is read twice: the first pass finds the markets whose single trades are recorded, so that the second
+can leave out the exchange's aggregates of the same trades wherever in the file they stand.
 """
 
 from __future__ import annotations
 
 import base64
 import gzip
+import re
 import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import BinaryIO, NamedTuple, TextIO, cast
 
 import msgspec
 
 from squeezeflow_plugin.errors import FeedProtocolError, FrameError
 from squeezeflow_plugin.feeds.adapter import FrameParser, Parsed
 from squeezeflow_plugin.feeds.registry import adapter
+from squeezeflow_plugin.feeds.session import EPOCH, NS_PER_US
 from squeezeflow_plugin.market import NS_PER_SECOND, Side, Trade
+
+_NOTHING = msgspec.Raw(b"")
+_GZIP = b"\x1f\x8b"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_TIMED = re.compile(
+    rb"(?:(?P<number>\d+(?:\.\d+)?)|(?P<text>\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)?)):?\s+(?=[{\[])"
+)
+"""A local time before a frame."""
+_UNITS_NS = ((1e17, 1), (1e14, 1_000), (1e11, 1_000_000), (0.0, NS_PER_SECOND))
+"""From which number on a time since the epoch is in which unit, in nanoseconds; times are of this century."""
 
 
 class Row(msgspec.Struct, frozen=True):
     """One line of a recording; other columns are not looked at."""
 
-    raw: str | None = None
+    raw: msgspec.Raw = _NOTHING
     raw_b64: str | None = None
     recv_ns: int | None = None
     recv_ts: float | None = None
@@ -36,11 +53,16 @@ class Row(msgspec.Struct, frozen=True):
     @property
     def frame(self) -> str | bytes:
         """The frame as it came; ValueError where there is none."""
-        if self.raw is not None:
-            return self.raw
-        if self.raw_b64 is None:
-            raise ValueError("has neither raw nor raw_b64")
-        return base64.b64decode(self.raw_b64, validate=True)
+        match bytes(self.raw)[:1]:
+            case b'"':
+                return msgspec.json.decode(self.raw, type=str)
+            case b"{" | b"[":
+                return bytes(self.raw)
+            case b"" | b"n":
+                if self.raw_b64 is None:
+                    raise ValueError("has neither raw nor raw_b64")
+                return base64.b64decode(self.raw_b64, validate=True)
+        raise ValueError(f"raw must be a text or a document, was {bytes(self.raw)[:40]!r}")
 
     @property
     def received_ns(self) -> int:
@@ -94,7 +116,7 @@ class Reading(NamedTuple):
     parsed: Parsed | FeedProtocolError
 
 
-_row = msgspec.json.Decoder(Row).decode
+_row = msgspec.json.Decoder(Row, strict=False).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -173,13 +195,59 @@ def _rows(path: Path) -> Iterator[tuple[int, Frame]]:
     """Lines of the file from 0, empty ones passed over; FrameError names file and line."""
     line = 0
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            for text in file:
-                if text.strip():
-                    row = _row(text)
-                    yield line, Frame(row.frame, row.received_ns)
+        with _opened(path) as file:
+            for text in _lines(file):
+                if text := text.strip():
+                    yield line, _frame(text)
                 line += 1  # by hand, because what fails may be the reading of the next line
     except (OSError, EOFError, zlib.error) as error:
         raise FrameError(f"{path}:{line}: the file cannot be read: {error}; nothing more is read") from error
     except (msgspec.DecodeError, ValueError) as error:
         raise FrameError(f"{path}:{line}: no row of a recording: {error}; nothing more is read") from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    with path.open("rb") as file:
+        is_packed = file.read(len(_GZIP)) == _GZIP
+    return cast(BinaryIO, gzip.open(path)) if is_packed else path.open("rb")
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """The file's lines; all of it as one where it is a document whose first line only opens it."""
+    first = file.readline().removeprefix(_BYTE_ORDER_MARK)
+    if first.strip() in {b"{", b"["}:
+        yield first + file.read()
+        return
+    yield first
+    yield from file
+
+
+def _frame(text: bytes) -> Frame:
+    """What a line holds; ValueError where it is neither a row nor a frame.
+
+    >>> _frame(b'{"raw":"[1]","recv_ts":2}'), _frame(b'1767225600.5: {"e":1}')
+    (Frame(frame='[1]', received_ns=2000000000), Frame(frame=b'{"e":1}', received_ns=1767225600500000000))
+    """
+    if b'"raw' in text and text.startswith(b"{"):
+        row = _row(text)
+        if row.raw or row.raw_b64 is not None:
+            return Frame(row.frame, row.received_ns)
+    timed = _TIMED.match(text)
+    frame = text[timed.end() :] if timed else text
+    if not frame.startswith((b"{", b"[")):
+        raise ValueError(f"neither a row nor a frame, was {frame[:40]!r}")
+    msgspec.json.decode(frame)
+    return Frame(frame, _received_ns(timed))
+
+
+def _received_ns(timed: re.Match[bytes] | None) -> int:
+    """The local time before a frame, 0 where there is none."""
+    if timed is None:
+        return 0
+    if timed["text"]:
+        moment = datetime.fromisoformat(timed["text"].decode())
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return round((moment - EPOCH) / timedelta(microseconds=1)) * NS_PER_US
+    whole, _, part = timed["number"].decode().partition(".")
+    unit_ns = next(unit_ns for start, unit_ns in _UNITS_NS if int(whole) >= start)
+    return int(whole) * unit_ns + round(float(f"0.{part or 0}") * unit_ns)

@@ -203,7 +203,7 @@ class Session:
         rejected: list[str] = []
         for row in rows:
             try:
-                items.append(msgspec.convert(row, kind, strict=False))
+                items.append(_item(row, kind))
             except msgspec.ValidationError as error:
                 rejected.append(str(field_error(f"{self.exchange} {what}", row, error, ITEM_SKIPPED)))
         return items, tuple(rejected)
@@ -247,6 +247,20 @@ def merged(parsed: Parsed, rejected: tuple[str, ...], kind: str) -> Parsed:
     rejected += parsed.rejected
     other = "" if parsed.trades or rejected else kind
     return msgspec.structs.replace(parsed, rejected=rejected, other=other)
+
+
+def _item(row: object, kind: type[T]) -> T:
+    """A row read into its struct; a null that stops it stands for an absent field."""
+    try:
+        return msgspec.convert(row, kind, strict=False)
+    except msgspec.ValidationError as error:
+        if not isinstance(row, dict) or None not in row.values():
+            raise
+        told = {name: value for name, value in row.items() if value is not None}
+        try:
+            return msgspec.convert(told, kind, strict=False)
+        except msgspec.ValidationError:
+            raise error from None
 
 
 def as_replayed(parsed: Parsed) -> Parsed:

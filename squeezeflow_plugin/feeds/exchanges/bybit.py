@@ -231,6 +231,12 @@ class BybitSession(Session):
             return Parsed(other=kind)
         if isinstance(operation := document.get("op"), str):
             return self._answered(document, operation)
+        if "success" in document:
+            return Parsed(
+                refused=(Refusal((), str(document.get("ret_msg", "no reason given"))),), other="answer"
+            )
+        if "retCode" in document:
+            return Parsed(other="answer of the REST interface")
         raise self.unreadable(frame)
 
     def _answered(self, document: dict[str, object], operation: str) -> Parsed:

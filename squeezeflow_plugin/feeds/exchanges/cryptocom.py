@@ -17,6 +17,7 @@ Heartbeats must be answered.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -113,6 +114,8 @@ class InstrumentsAnswer(msgspec.Struct, frozen=True):
     result: ListedInstruments
 
 
+_SETTLEMENT = re.compile(r"(?<=\d{6})M\d$")
+"""What follows the date of a future: ``BTCUSD-210528M2``."""
 _push = msgspec.json.Decoder(Push, strict=False).decode
 
 
@@ -215,7 +218,7 @@ def classify(market: str) -> Instrument | None:
         return Instrument(market, symbol, MarketKind.SPOT, *pair, pair[1])
     name, _, term = symbol.partition("-")
     pair = split_pair(name)
-    if pair is None or (term != "PERP" and not is_date(term)):
+    if pair is None or (term != "PERP" and not is_date(_SETTLEMENT.sub("", term))):
         return None
     kind = MarketKind.PERP if term == "PERP" else MarketKind.FUTURE
     return Instrument(market, symbol, kind, *pair, pair[1])

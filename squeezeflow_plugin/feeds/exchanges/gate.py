@@ -219,9 +219,11 @@ class GateSession(Session):
     def _unusual(self, frame: str | bytes, received_ns: int) -> Parsed:
         document = json_object(NAME, frame)
         match document:
-            case {"channel": "spot.trades", "event": "update", "result": result}:
+            case {"channel": "spot.trades" | "spot.trades_v2", "event": "update", "result": result}:
                 self._is_futures = False
-                spot, rejected = self.rows("spot.trades", [result], SpotItem)
+                spot, rejected = self.rows(
+                    "spot.trades", result if isinstance(result, list) else [result], SpotItem
+                )
                 known = {item.symbol: self._spot(item.symbol) for item in spot}
                 return merged(self.trades(spot, received_ns, known), rejected, "spot.trades")
             case {"channel": "futures.trades", "event": "update", "result": result}:

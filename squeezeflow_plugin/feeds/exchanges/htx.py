@@ -356,7 +356,8 @@ def classify(market: str) -> Instrument | None:
         pair = split_pair(symbol.upper(), SPOT_QUOTES) if symbol.islower() else None
         return Instrument(market, symbol, MarketKind.SPOT, *pair, pair[1]) if pair else None
     name, _, date = symbol.rpartition("-")
-    kind = MarketKind.FUTURE if is_date(date) and "-" in name else MarketKind.PERP
+    is_dated = "-" in name and (is_date(date) or date in TERMS)
+    kind = MarketKind.FUTURE if is_dated else MarketKind.PERP
     pair = separate(name if kind is MarketKind.FUTURE else symbol, "-")
     if pair is None:
         return None

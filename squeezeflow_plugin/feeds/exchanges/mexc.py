@@ -168,7 +168,11 @@ class MexcSession(Session):
     def parse(self, frame: str | bytes, received_ns: int) -> Parsed:
         """What the frame says; FeedProtocolError where it cannot be read."""
         match document := _document(frame):
-            case {"publicAggreDeals": {"deals": deals}, "symbol": str() as symbol} if symbol:
+            case {
+                "publicAggreDeals": {"deals": deals}
+                | {"dealsList": deals},  # as protobuf's JSON of Java says
+                "symbol": str() as symbol,
+            } if symbol:
                 spot, rejected = self.rows("publicAggreDeals", deals, SpotItem)
                 return self._counted(symbol, spot, rejected, received_ns)
             case {"channel": "push.deal", "data": data, "symbol": str() as symbol} if symbol:

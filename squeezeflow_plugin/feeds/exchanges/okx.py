@@ -62,6 +62,9 @@ LINEAR_CONTRACT_SIZES = {
     **dict.fromkeys(("DOGE", "TRX"), 1000.0),
 }
 """Base units in a linear contract where the metadata are not at hand; 1 where it is not listed."""
+DOLLAR_FAMILY = "USD_UM"
+"""In the place of the quote in linear contracts that are margined in dollars of any kind
+(``BTC-USD_UM-SWAP``); metadata say ``BTC-USD`` of them and a settlement currency of their own."""
 
 
 class TradeItem(
@@ -255,7 +258,10 @@ def classify(market: str) -> Instrument | None:
             if quote == "USD":
                 size = 100.0 if base == "BTC" else 10.0
                 return Instrument(market, symbol, kind, base, quote, base, size, inverse=True)
-            return Instrument(market, symbol, kind, base, quote, quote, LINEAR_CONTRACT_SIZES.get(base, 1.0))
+            size = LINEAR_CONTRACT_SIZES.get(base, 1.0)
+            if quote.startswith(DOLLAR_FAMILY):
+                return Instrument(market, symbol, kind, base, "USD", "USD", size)
+            return Instrument(market, symbol, kind, base, quote, quote, size)
     return None
 
 

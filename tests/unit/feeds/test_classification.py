@@ -23,6 +23,15 @@ BYBIT:BTCPERP                        perp    BTC  USDC  USDC  linear
 BYBIT:BTCUSDH26                      future  BTC  USD   BTC   inverse
 BYBIT:BTC-27MAR26                    future  BTC  USDC  USDC  linear
 BYBIT:BTCUSDT-27MAR26                future  BTC  USDT  USDT  linear
+BYBIT:BTCUSDE-SPOT                   spot    BTC  USDE  USDE  linear
+BINANCE:btcusd1                      spot    BTC  USD1  USD1  linear
+BINANCE:usdtzar                      spot    USDT ZAR   ZAR   linear
+BINANCE_FUTURES:1000pepeusdc         perp    1000PEPE USDC USDC linear
+OKEX:BTC-USD_UM-SWAP                 perp    BTC  USD   USD   linear
+OKEX:BTC-USD_UM-260327               future  BTC  USD   USD   linear
+HUOBI:BTC-USDT-CQ                    future  BTC  USDT  USDT  linear
+CRYPTOCOM:BTCUSD-270326M2            future  BTC  USD   USD   linear
+GATEIO:BTC_USD1-SPOT                 spot    BTC  USD1  USD1  linear
 OKEX:BTC-USDT                        spot    BTC  USDT  USDT  linear
 OKEX:BTC-USDT-SWAP                   perp    BTC  USDT  USDT  linear
 OKEX:BTC-USD-SWAP                    perp    BTC  USD   BTC   inverse

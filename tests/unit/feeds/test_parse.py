@@ -96,6 +96,43 @@ def test_binary_rows_and_both_receive_times_are_read(tmp_path: Path) -> None:
     assert [text.split(": ")[1].startswith("BINANCE trade") for text in err] == [True, True, False]
 
 
+def test_lines_without_a_row_around_them_are_frames(tmp_path: Path) -> None:
+    """Bare, behind a local time in any unit or as a date, and rows whose frame is a document."""
+    late = trade(8, T=T + 7_200_000)  # dated hours after its receipt, where that is known
+    path = tmp_path / "a.txt"
+    rows = [
+        "\ufeff" + trade(1),
+        f"{T // 1000}.5: {trade(2)}",
+        f"{T}\t{trade(3)}",
+        f"{T * 1000} {trade(4)}",
+        f"{T}000000 {trade(5)}",
+        f"2026-01-01T00:00:00.123456Z {trade(6)}",
+        f"2026-01-01T00:00:00 {trade(7)}",
+        *(f"{time} {late}" for time in (f"{T // 1000}.5:", T, T * 1000, T * 10**6, "2026-01-01T00:00:00Z")),
+        json.dumps({"raw": json.loads(trade(9)), "recv_ns": str(T * 1_000_000)}),
+        json.dumps({"raw": None, "raw_b64": base64.b64encode(trade(10).encode()).decode()}),
+        json.dumps({"raw": json.loads(late), "recv_ts": str(T / 1000)}),
+    ]
+    path.write_text("\r\n".join(rows))
+    lines, _, summary = parsed(path)
+    assert [line["trade_id"] for line in lines] == ["1", "2", "3", "4", "5", "6", "7", "9", "10"]
+    assert summary.rejected == 6
+
+
+def test_a_file_may_be_one_document(tmp_path: Path) -> None:
+    path = tmp_path / "frame.json"
+    path.write_text(json.dumps(json.loads(trade(1)), indent=4))
+    assert [line["line"] for line in parsed(path)[0]] == [0]
+    path.write_text("")
+    assert parsed(path)[2].frames == 0
+
+
+def test_gzip_is_known_by_its_content(tmp_path: Path) -> None:
+    packed = recording(tmp_path / "a.jsonl.gz", trade(1))
+    misnamed = packed.rename(tmp_path / "b.jsonl")
+    assert parsed(misnamed)[2].trades == 1
+
+
 @pytest.mark.parametrize("frames", [(aggregate(1), trade(1)), (trade(1), aggregate(1))])
 def test_aggregates_are_left_out_beside_trades_wherever_they_stand(
     tmp_path: Path, frames: tuple[str, str]
@@ -138,8 +175,11 @@ def test_each_unreadable_frame_is_one_line_and_the_rest_goes_on(tmp_path: Path) 
     ("bad", "message"),
     [
         (b"{not json}\n", r"a\.jsonl:1: no row of a recording"),
-        (b'{"other":1}\n', r"a\.jsonl:1: no row of a recording: has neither raw nor raw_b64"),
-        (b'{"raw":5}\n', r"a\.jsonl:1: no row of a recording: Expected `str \| null`"),
+        (b"7 {not json}\n", r"a\.jsonl:1: no row of a recording"),
+        (b"words\n", r"a\.jsonl:1: no row of a recording: neither a row nor a frame, was b'words'"),
+        (b'{"raw":5}\n', r"a\.jsonl:1: no row of a recording: raw must be a text or a document, was b'5'"),
+        (b'{"raw":null,"raw_b64":5}\n', r"a\.jsonl:1: no row of a recording"),
+        (b"2026-01-01T99:00:00Z {}\n", r"a\.jsonl:1: no row of a recording"),
         (b'{"raw_b64":"?"}\n', r"a\.jsonl:1: no row of a recording"),
         (b"\xff\xfe\n", r"a\.jsonl:1: no row of a recording"),
         (b'{"raw":"{}","recv_ns":"soon"}\n', r"a\.jsonl:1: no row of a recording"),
