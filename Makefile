@@ -11,7 +11,7 @@ RUN_ENV := $(if $(STORE),SQUEEZEFLOW_STORE=$(STORE)) $(if $(BUS),SQUEEZEFLOW_BUS
 RUN_SERVERS := $(if $(filter influx,$(STORE))$(filter redis,$(BUS)),scripts/with_servers.sh $(filter influx,$(STORE)) \
 	$(filter redis,$(BUS)) --)
 # What is shipped or run; tests start processes, assert and hold passwords of servers of their own.
-JUDGED := squeezeflow_plugin user_data/strategies user_data/hyperopts docs docker benchmarks run_backtest.py
+JUDGED := squeezeflow_plugin user_data/strategies user_data/hyperopts docs docker benchmarks examples run_backtest.py
 
 .DEFAULT_GOAL := help
 .PHONY: help run test soak servers check bench docs dist format constraints secrets clean
