@@ -271,7 +271,7 @@ class Vetoes:
 
 
 def run_vetoes(name: str, folder: Path, seed: int, *, rounds: int = 5, hold_s: float = 8.0) -> Vetoes:
-    """Each fault ``rounds`` times in a random order, the clock's once and last, for it takes minutes to forget.
+    """Each fault ``rounds`` times in a random order, the clock's once and last: forgetting takes minutes.
 
     AssertionError says what did not come to pass.
     """
