@@ -4,8 +4,8 @@
 Shorter runs show the same parts before caches have filled. Servers of the run's own unless ``--bare``. The
 plan is made for what is there at the run's end: an hour of journal and decisions, the generated history, and
 as many hours of InfluxDB; a month on disk is the same constants times its seconds. Network is what the
-collector's feeds received, from ``ss``, with 66 bytes of headers a segment; it is left out where ``ss`` is not
-installed.
+collector's feeds received, from ``ss``, with 66 bytes of headers a segment; it is left out where there is
+no ``ss``.
 """
 
 from __future__ import annotations

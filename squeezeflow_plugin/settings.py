@@ -32,7 +32,9 @@ STORES = ("embedded", "influx")
 BUSES = ("none", "redis")
 REGULAR_INTERVAL_S = 300  # of the regular mode: seconds between decisions
 UNPREFIXED = ("REDIS_", "INFLUX_")  # families of variables that carry no ENV_PREFIX
-CREDENTIALS = frozenset({"redis_url", "redis_username", "redis_password", "influx_user", "influx_password"})
+CREDENTIALS = frozenset(
+    {"redis_url", "redis_username", "redis_password", "influx_user", "influx_password"}
+) | {"listen_token"}
 _SECRET = re.compile(r"pas|pwd|secret|token|key|user|url", re.IGNORECASE)
 DURATION = re.compile(r"(\d+)([hdw])")
 _HOURS = {"h": 1, "d": 24, "w": 168}
@@ -132,6 +134,10 @@ class Settings:
     """How bars reach the bot besides the store: none (it polls the store) or redis."""
     listen: str = "127.0.0.1"
     """Address the collector's HTTP servers listen on."""
+    listen_token: str = field(default="", repr=False)
+    """What these servers ask for, as bearer token or as a login's password; empty: they ask for nothing."""
+    listen_token_file: str = ""
+    """A file that holds the token, instead of the token itself."""
     api_port: int = 3000
     """Port of the aggr-compatible HTTP API; 0 is off."""
     health_port: int = 8090

@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from squeezeflow_plugin.errors import SettingsError
+
 SHARD = re.compile(r"(\d{1,3})/(\d{1,3})")
 
 
@@ -18,6 +20,20 @@ class Endpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     rest: str | None = None
     ws: str | None = None
+
+
+def secret(value: str, file: str, name: str) -> str:
+    """The credential itself, or what the file holds; empty where neither is set.
+
+    ``name`` is the file's setting. Raises SettingsError where the file cannot be read.
+    """
+    if not file:
+        return value
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise SettingsError(f"{name} {file} cannot be read: {reason}; nothing is started") from None
 
 
 def _names(value: Any) -> tuple[str, ...]:

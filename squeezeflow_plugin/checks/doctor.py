@@ -40,7 +40,7 @@ def examine(settings: Settings, clock: Clock, bot: Mapping[str, Any] | None = No
     yield from machine.capacity(needed)
     yield from machine.disk(settings.data_dir, needed, clock)
     yield from machine.ports(settings)
-    if set(settings.exchanges) <= set(registry.names()):
+    if not registry.unknown(settings.exchanges):
         answers = machine.ask_exchanges(settings, clock)
         yield from machine.exchange_findings(answers)
         yield machine.clock_finding(settings, answers, _measured_skew_ms(settings))
@@ -94,7 +94,7 @@ def mistakes(settings: Settings) -> Iterator[Finding]:
 
 
 def _mistakes(settings: Settings) -> Iterator[Finding]:
-    if unknown := sorted(set(settings.exchanges) - set(registry.names())):
+    if unknown := registry.unknown(settings.exchanges):
         text = f"SQUEEZEFLOW_EXCHANGES names {', '.join(unknown)}, which nobody knows"
         yield Finding("settings", Level.FAIL, text, f"known are {', '.join(registry.names())}")
     own = settings.collector + settings.shard_suffix
@@ -122,12 +122,13 @@ def authentication(settings: Settings) -> Iterator[Finding]:
 
 
 def _open_doors(settings: Settings) -> Iterator[Finding]:
-    if settings.listen not in _LOOPBACK:
+    if settings.listen not in _LOOPBACK and not (settings.listen_token or settings.listen_token_file):
         yield Finding(
             "access",
             Level.WARN,
             f"health and API listen on {settings.listen} and ask for no password",
-            "set SQUEEZEFLOW_LISTEN=127.0.0.1, unless only a container's own network sees that address",
+            "set SQUEEZEFLOW_LISTEN=127.0.0.1 or SQUEEZEFLOW_LISTEN_TOKEN_FILE, unless only a container's own"
+            " network sees that address",
         )
     if settings.bus == "redis" and not settings.redis_url:
         has_password = settings.redis_password or settings.redis_password_file
@@ -139,7 +140,7 @@ def _open_doors(settings: Settings) -> Iterator[Finding]:
         if parts.scheme == "http" and host not in _LOOPBACK and "." in host:
             text = f"the password goes to {host} in clear"
             yield Finding("access", Level.WARN, text, "use https (INFLUX_URL, INFLUX_CA_FILE)")
-    for name in (settings.redis_password_file, settings.influx_password_file):
+    for name in (settings.redis_password_file, settings.influx_password_file, settings.listen_token_file):
         if name:
             yield from _password_file(Path(name))
 

@@ -29,6 +29,7 @@ from squeezeflow_plugin.collector.stats import Counted
 from squeezeflow_plugin.collector.storing import StoreQueue
 from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord, Instrument
 from squeezeflow_plugin.settings import Settings
+from squeezeflow_plugin.settings_values import secret
 from squeezeflow_plugin.store.decisions import DecisionLog
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
 
@@ -49,6 +50,7 @@ class Outlets:
         counted: Counted,
     ) -> None:
         self._settings = settings
+        self._token = secret(settings.listen_token, settings.listen_token_file, "listen_token_file")
         self._clock = clock
         self._closer = closer
         self._queue = queue
@@ -99,8 +101,12 @@ class Outlets:
             stack.callback(self._close)
             api, health = self._api.application(), self._health.application()
             self._page.add_to(health)
-            await stack.enter_async_context(serving(api, settings.listen, settings.api_port, "aggr API"))
-            await stack.enter_async_context(serving(health, settings.listen, settings.health_port, "health"))
+            for app, port, what in (
+                (api, settings.api_port, "aggr API"),
+                (health, settings.health_port, "health"),
+            ):
+                server = serving(app, settings.listen, port, what, token=self._token)
+                await stack.enter_async_context(server)
             if self._announcer is None:
                 await self._pulse()
             else:

@@ -2,6 +2,7 @@
 
 The event loop also closes seconds, so a client may be slow or many, but only so slow and so many: connections
 are counted; a request's head has to arrive and an answer has to be taken within a time; nothing takes a body.
+With a token only who brings it is answered, but for ``/livez`` and ``/readyz``, which supervisors ask.
 A server on loopback answers only requests made to loopback, so that a web page whose name was pointed at
 127.0.0.1 (DNS rebinding) reads nothing through a browser on this machine.
 """
@@ -9,6 +10,8 @@ A server on loopback answers only requests made to loopback, so that a web page 
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import ipaddress
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,11 +19,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.typedefs import Middleware
 
-from squeezeflow_plugin.errors import ProcessError
+from squeezeflow_plugin.errors import ProcessError, SettingsError
 
 _LOG = logging.getLogger(__name__)
+_REQUESTS = logging.getLogger(f"{__name__}.requests")
 _LONGEST_ANSWER_S = 10.0
+_SHORTEST_TOKEN = 16
+_OPEN = ("/livez", "/readyz")
 _END_OF_HEAD = b"\r\n\r\n"
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -43,11 +51,11 @@ class Limits:
 
 @asynccontextmanager
 async def serving(
-    app: web.Application, host: str, port: int, what: str, limits: Limits | None = None
+    app: web.Application, host: str, port: int, what: str, limits: Limits | None = None, token: str = ""
 ) -> AsyncIterator[None]:
-    """Serve the application while the body runs; port 0 serves nothing.
+    """Serve the application while the body runs; port 0 serves nothing. An empty ``token`` asks for none.
 
-    Raises ProcessError where the address cannot be listened on.
+    Raises ProcessError where the address cannot be listened on, SettingsError for a token that is too short.
     """
     if port == 0:
         yield
@@ -56,9 +64,12 @@ async def serving(
     app.middlewares.append(_without_body)
     if _is_loopback(host):
         app.middlewares.append(_for_loopback_only)
+    if token:
+        app.middlewares.append(_asking(token))
     runner = web.AppRunner(
         app,
         access_log=None,
+        logger=_REQUESTS,
         shutdown_timeout=_LONGEST_ANSWER_S,
         keepalive_timeout=limits.idle_s,
         max_line_size=limits.head_bytes,
@@ -80,6 +91,14 @@ async def serving(
         if listener is not None:
             listener.close()
         await runner.cleanup()
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether a failure is this server's: what a client sends amiss would fill the log at its will."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+_REQUESTS.addFilter(_is_ours)
 
 
 @dataclass
@@ -170,6 +189,37 @@ async def _for_loopback_only(request: web.Request, handler: _Handler) -> web.Str
     if not _is_loopback(_host_of(name)):
         return web.json_response({"error": f"this server is 127.0.0.1, not {name[:100]}"}, status=403)
     return await handler(request)
+
+
+def _asking(token: str) -> Middleware:
+    """What refuses who does not bring the token, as bearer or as the password of any user."""
+    if len(token) < _SHORTEST_TOKEN:
+        raise SettingsError(
+            f"listen_token must have {_SHORTEST_TOKEN} characters or more, had {len(token)};"
+            " nothing is started"
+        )
+    wanted = token.encode()
+
+    @web.middleware
+    async def ask(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        if request.path in _OPEN or hmac.compare_digest(_brought(request), wanted):
+            return await handler(request)
+        asked = {"WWW-Authenticate": 'Basic realm="squeezeflow", charset="UTF-8"'}
+        return web.json_response({"error": "this server asks for its token"}, status=401, headers=asked)
+
+    return ask
+
+
+def _brought(request: web.Request) -> bytes:
+    """The token of a request; empty where it has none."""
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip().encode("utf-8", "surrogateescape")
+    try:
+        login = base64.b64decode(value, validate=True) if scheme.lower() == "basic" else b""
+    except ValueError:
+        return b""
+    return login.partition(b":")[2]
 
 
 def _host_of(netloc: str) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from squeezeflow_plugin.checks.pages import Pages
-from squeezeflow_plugin.errors import ProcessError
+from squeezeflow_plugin.errors import ProcessError, SettingsError
 from squeezeflow_plugin.settings import Settings
 from tests.redis_server import free_port
 
@@ -42,3 +44,25 @@ async def test_a_failure_has_its_body_and_another_server_is_recognised() -> None
         assert found == (503, {"status": "failing"})
         with pytest.raises(ProcessError, match=r"answers 200 with no JSON: b'<html>'"):
             await asyncio.to_thread(pages.json, f"{pages.health}/other")
+
+
+async def test_the_token_is_brought(tmp_path: Path) -> None:
+    async def echo(request: web.Request) -> web.Response:
+        return web.json_response(request.headers.get("Authorization", ""))
+
+    app = web.Application()
+    app.router.add_get("/livez", echo)
+    file = tmp_path / "token"
+    file.write_text("from-a-file\n", encoding="utf-8")
+    async with TestServer(app) as server:
+        bare = Settings(health_port=server.port or 0)
+        for settings, brought in (
+            (bare, ""),
+            (replace(bare, listen_token="as-it-is"), "Bearer as-it-is"),  # noqa: S106 - of nothing
+            (replace(bare, listen_token_file=str(file)), "Bearer from-a-file"),
+        ):
+            pages = Pages(settings)
+            assert await asyncio.to_thread(pages.json, f"{pages.health}/livez") == (200, brought)
+    file.unlink()
+    with pytest.raises(SettingsError, match=r"listen_token_file .*/token cannot be read: No such file"):
+        Pages(Settings(listen_token_file=str(file)))

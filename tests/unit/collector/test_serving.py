@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,6 +11,7 @@ import pytest
 from aiohttp import ClientSession, web
 
 from squeezeflow_plugin.collector.serving import Limits, serving
+from squeezeflow_plugin.errors import SettingsError
 from tests.influx_server import LOOPBACK, free_port
 
 LARGE = bytes(20_000_000)
@@ -25,12 +27,13 @@ async def large(_request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def served(limits: Limits | None = None, host: str = LOOPBACK) -> AsyncIterator[int]:
+async def served(limits: Limits | None = None, host: str = LOOPBACK, token: str = "") -> AsyncIterator[int]:
     app = web.Application()
     app.router.add_get("/", hello)
     app.router.add_get("/large", large)
+    app.router.add_get("/livez", hello)
     port = free_port()
-    async with serving(app, host, port, "test", limits), asyncio.timeout(30):
+    async with serving(app, host, port, "test", limits, token), asyncio.timeout(30):
         yield port
 
 
@@ -150,3 +153,42 @@ async def test_beyond_loopback_any_name_is_answered() -> None:
         reader, writer = await raw(port, request(host="aggr-server:8090"))
         assert (await rest_of(reader)).endswith(b"hello")
         writer.close()
+
+
+TOKEN = "some-token-of-a-length"  # noqa: S105 - asked for below
+
+
+@pytest.mark.parametrize(
+    ("login", "status"),
+    [
+        ("", 401),
+        (f"Bearer {TOKEN}x", 401),
+        (f"Bearer {TOKEN[:-1]}", 401),
+        ("Bearer ", 401),
+        ("Basic !!!", 401),
+        (f"Basic {b64encode(b'me').decode()}", 401),
+        (f"Basic {b64encode(f'me:{TOKEN}x'.encode()).decode()}", 401),
+        (f"Digest {TOKEN}", 401),
+        (f"Bearer {TOKEN}", 200),
+        (f"bearer  {TOKEN}", 200),
+        (f"Basic {b64encode(f'anyone:{TOKEN}'.encode()).decode()}", 200),
+    ],
+)
+async def test_a_token_is_asked_for(login: str, status: int) -> None:
+    more = f"Authorization: {login}\r\n" if login else ""
+    async with served(QUICK, token=TOKEN) as port:
+        reader, writer = await raw(port, request(more=more))
+        came = await rest_of(reader)
+        assert came.split(b" ", 2)[1] == str(status).encode()
+        assert (b"WWW-Authenticate: Basic" in came) == (status == 401)
+        writer.close()
+        reader, writer = await raw(port, request("/livez"))  # for supervisors
+        assert (await rest_of(reader)).endswith(b"hello")
+        writer.close()
+
+
+async def test_a_short_token_is_none() -> None:
+    with pytest.raises(SettingsError, match="must have 16 characters or more, had 5") as refused:
+        async with served(token="short"):  # noqa: S106 - refused
+            pass
+    assert "short;" not in str(refused.value)
