@@ -1,7 +1,7 @@
 """What a machine has to have for these markets and these retentions: memory, disk, processor and network.
 
-Everything is the load times a constant; the constants stand below with where they were measured (two are
-assumed, and say so), and are shown with each plan. The load - markets, trades and bars a second - is taken
+Everything is the load times a constant; the constants stand below with where they were measured (one is
+assumed, and says so), and are shown with each plan. The load - markets, trades and bars a second - is taken
 from the last hour of the store where it holds one, else assumed from recordings of busy minutes.
 """
 
@@ -41,15 +41,15 @@ CONSTANTS: Mapping[str, Constant] = MappingProxyType({
     "hot_bar": Constant(98.8, "B/bar", "2.5 simulated hours of 6 markets, not yet in partitions"),
     "influx_bar": Constant(43.5, "B/bar", "InfluxDB 1.8 after compaction (benchmarks/bench_influx.py)"),
     "bus_bar": Constant(85.0, "B/bar", "Redis Streams, one entry a second (benchmarks/bench_bus.py)"),
-    "journal_trade": Constant(98.5, "B/trade", "journal frames of two trades each"),
-    "decision": Constant(300.0, "B/decision", "decision log of 2,073 recorded seconds, index included"),
-    "wire_trade": Constant(230.0, "B/trade", "169 in 19 exchanges' documented frames; 60 of headers assumed"),
+    "journal_trade": Constant(110.0, "B/trade", "journal of ten minutes (benchmarks/bench_plan.py)"),
+    "decision": Constant(315.0, "B/decision", "decision log of ten minutes (benchmarks/bench_plan.py)"),
+    "wire_trade": Constant(213.0, "B/trade", "184 with headers (benchmarks/bench_plan.py), 29 of TLS"),
     "market_trades": Constant(42.0, "trades/s", "BTC on Binance, mean of four recorded busy spans"),
     "market_bars": Constant(0.98, "bars/s", "share of seconds with trades in those recordings"),
     "collector_base": Constant(110.0, "MB", "collector before its first trade (benchmarks/bench_load.py)"),
     "collector_trade": Constant(25.0, "B/trade", "over the revision horizon (benchmarks/bench_load.py)"),
     "collector_influx": Constant(100.0, "MB", "added by shipping 6 markets, in a run of a minute"),
-    "bot_base": Constant(510.0, "MB", "FreqTrade with plugin and compiled kernels, in dry-run"),
+    "bot_base": Constant(535.0, "MB", "FreqTrade with plugin and compiled kernels, in dry-run"),
     "bot_row": Constant(400.0, "B/row", "assumed, not measured: an asset's second in the bot"),
     "trade_cpu": Constant(14.5, "us/trade", "20,000 trades/s on eight wires (benchmarks/bench_load.py)"),
     "collector_cpu": Constant(0.04, "cores", "collector at 190 trades/s of 6 markets"),
