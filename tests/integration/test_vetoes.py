@@ -1,4 +1,7 @@
-"""The short form of the faults beside a trading bot: entries stop in time, with a reason, and come back."""
+"""The short form of the faults beside a trading bot: entries stop, with a reason, and come back.
+
+How soon they stop is judged by `python -m tests.soak --schedule vetoes`, on a machine that does nothing else.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from tests.soak.vetoes import SHORT, run_short
 def test_entries_stop_on_every_fault_and_are_allowed_again_by_themselves(tmp_path: Path) -> None:
     outcome = run_short("short", tmp_path, seed=1)
     assert [each.name for each in outcome.met] == list(SHORT)
-    assert all(each.is_ok for each in outcome.met), outcome.line()
+    assert not any(each.entries for each in outcome.met), outcome.line()
     reasons = {each.name: each.reason for each in outcome.met}
     assert "was not closed in time" in reasons["dead store"]
     assert "was not closed in time" in reasons["dead collector"]

@@ -42,7 +42,7 @@ PROMPT_S = 2.0
 RESUMED_WITHIN_S = 120.0
 CLOCK_FORGOTTEN_S = 300.0 + SKEW_SECONDS
 """The collector remembers the smallest lag of five minutes, and the bot that of a minute of records."""
-SHOWN_WITHIN_S = 3.0
+SHOWN_WITHIN_S = 15.0
 LOOP_S = 1.0
 """The bot says what holds at the end of its loop, up to a second after nothing could be entered any more."""
 LONGEST_SILENCE_S = 70.0
