@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 UP_ARGS := $(if $(SECONDS),--seconds $(SECONDS) --json) $(if $(LIVE),--live) $(if $(FUTURES),--futures) \
 	$(if $(ASSETS),--assets $(ASSETS)) $(if $(REPLAY),--replay $(REPLAY)) \
-	$(if $(SEED),--seed $(SEED)) $(if $(SQUEEZE_EVERY),--squeeze-every $(SQUEEZE_EVERY)) $(if $(API_PORT),--api-port $(API_PORT)) $(ARGS)
+	$(if $(SEED),--seed $(SEED)) $(if $(SQUEEZE_EVERY),--squeeze-every $(SQUEEZE_EVERY)) \
+	$(if $(API_PORT),--api-port $(API_PORT)) $(ARGS)
 # Servers that no variable names are started for the run and end with it.
 RUN_ENV := $(if $(STORE),SQUEEZEFLOW_STORE=$(STORE)) $(if $(BUS),SQUEEZEFLOW_BUS=$(BUS))
 RUN_SERVERS := $(if $(filter influx,$(STORE))$(filter redis,$(BUS)),scripts/with_servers.sh $(filter influx,$(STORE)) \
@@ -21,7 +22,8 @@ help: ## List the targets
 	@echo
 	@echo "Settings of run: SECONDS=180 (stop and print a JSON summary), LIVE=1 (real exchanges), FUTURES=1,"
 	@echo "ASSETS=20 (so many are traded, or those named), REPLAY=trades.parquet,"
-	@echo "SEED=7, SQUEEZE_EVERY=300 (seconds between an asset's squeezes), API_PORT=8081, STORE=influx, BUS=redis (servers of the run's own, unless INFLUX_URL or REDIS_URL name some)."
+	@echo "SEED=7, SQUEEZE_EVERY=300 (seconds between an asset's squeezes), API_PORT=8081,"
+	@echo "STORE=influx, BUS=redis (servers of the run's own, unless INFLUX_URL or REDIS_URL name some)."
 
 $(VENV)/.run: setup.cfg pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
