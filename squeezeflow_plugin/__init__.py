@@ -9,11 +9,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from squeezeflow_plugin.version import VERSION
+
 if TYPE_CHECKING:
     from squeezeflow_plugin.frames import build_bars, score_frame
     from squeezeflow_plugin.phases.params import Params
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = ["Params", "build_bars", "score_frame"]
 
 _HOMES = {

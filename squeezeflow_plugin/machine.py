@@ -1,8 +1,7 @@
-"""What the machine grants this process and has installed: memory limit, sizes of files, our version."""
+"""What the machine grants this process: its memory limit, and what its files take."""
 
 from __future__ import annotations
 
-import importlib.metadata
 from pathlib import Path
 
 import psutil
@@ -26,11 +25,6 @@ def memory_budget(limit_files: tuple[Path, ...] = LIMIT_FILES) -> int:
         if text.isdecimal():  # "max" is no limit, and so is more than there is
             return min(int(text), installed)
     return installed
-
-
-def plugin_version() -> str:
-    """Read where it is installed: who imports the package itself gets FreqTrade's side with it."""
-    return importlib.metadata.version("squeezeflow-plugin")
 
 
 def size_of(path: Path) -> int:

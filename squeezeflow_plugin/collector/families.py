@@ -23,11 +23,12 @@ from squeezeflow_plugin.collector.bot import BotState
 from squeezeflow_plugin.collector.quality import Quality
 from squeezeflow_plugin.collector.shipping import ShippingStatus
 from squeezeflow_plugin.collector.stats import Counted, Stats
-from squeezeflow_plugin.machine import memory_budget, plugin_version, size_of
+from squeezeflow_plugin.machine import memory_budget, size_of
 from squeezeflow_plugin.settings import REGULAR_INTERVAL_S, Settings
 from squeezeflow_plugin.store.botstatus import veto_label
 from squeezeflow_plugin.store.paritystatus import ParityStatus
 from squeezeflow_plugin.timings import Buckets
+from squeezeflow_plugin.version import VERSION
 
 PREFIX = "squeezeflow_"
 # name, help, field of Stats
@@ -50,7 +51,7 @@ _Values = Sequence[tuple[tuple[str, ...], float]]
 
 def process(settings: Settings) -> Iterator[Metric]:
     """What does not change while the collector runs."""
-    yield _gauge("build_info", "Version of the plugin", ["version"], [((plugin_version(),), 1.0)])
+    yield _gauge("build_info", "Version of the plugin", ["version"], [((VERSION,), 1.0)])
     yield _gauge("memory_budget_bytes", "Memory this process may hold", [], [((), memory_budget())])
     interval_s = 1 if settings.enable_1s_mode else REGULAR_INTERVAL_S
     yield _gauge(

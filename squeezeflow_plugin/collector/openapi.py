@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from squeezeflow_plugin.machine import plugin_version
+from squeezeflow_plugin.version import VERSION
 
 Description = Mapping[str, Any]
 _REASONS = {
@@ -62,7 +62,7 @@ def _described(title: str, paths: Mapping[str, Description]) -> Description:
     own = _get("This description", {"200": _answer("OpenAPI", {"type": "object"})})
     return {
         "openapi": "3.1.0",
-        "info": {"title": title, "version": plugin_version()},
+        "info": {"title": title, "version": VERSION},
         "paths": {**paths, "/openapi.json": own},
     }
 
