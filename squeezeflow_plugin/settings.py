@@ -83,7 +83,7 @@ class Settings:
     assets: tuple[str, ...] = ("BTC", "ETH", "SOL")
     """Base assets whose markets are collected."""
     exchanges: tuple[str, ...] = ("BINANCE", "BINANCE_FUTURES")
-    """Exchanges whose markets are collected, by aggr-server's names."""
+    """Exchanges whose markets are collected, by aggr-server's names; CCXT-WOO: through ccxt, any it knows."""
     quotes: tuple[str, ...] = ("USDT", "USDC", "FDUSD", "USD")
     """Quote currencies that count as US dollars."""
     markets: tuple[str, ...] = ()

@@ -144,8 +144,8 @@ class Answer:
 def ask_exchanges(settings: Settings, clock: Clock) -> tuple[Answer, ...]:
     """One small request to each exchange, at the same time. Raises SettingsError for an unknown one."""
     adapters = [registry.adapter(n, settings.endpoints.get(n)) for n in settings.exchanges]
-    urls = [(each.name, each.instrument_requests()[0].url) for each in adapters]
-    with ThreadPoolExecutor(len(urls)) as pool:
+    urls = [(each.name, asked[0].url) for each in adapters if (asked := each.instrument_requests())]
+    with ThreadPoolExecutor(max(len(urls), 1)) as pool:
         return tuple(pool.map(lambda each: _ask(each[0], each[1], clock), urls))
 
 

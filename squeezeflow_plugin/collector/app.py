@@ -40,6 +40,8 @@ from squeezeflow_plugin.feeds.connection import FeedConnection
 from squeezeflow_plugin.feeds.link import REASONS
 from squeezeflow_plugin.feeds.reconnect import Backoff
 from squeezeflow_plugin.feeds.recovery import Continuity, PastTrades
+from squeezeflow_plugin.feeds.slow import SlowExchange
+from squeezeflow_plugin.feeds.slow_connection import SlowConnection
 from squeezeflow_plugin.journal.journal import TradeJournal
 from squeezeflow_plugin.market import NS_PER_SECOND, ClosingRecord, DerivativeTicker, Instrument
 from squeezeflow_plugin.settings import Settings
@@ -93,7 +95,7 @@ class Collector:
         self._queue = self._make_queue()
         self._known: dict[str, tuple[Instrument, ...]] = {}
         self._choice = MarketChoice(settings)
-        self._connections: list[FeedConnection] = []
+        self._connections: list[FeedConnection | SlowConnection] = []
         self._closer: Closer | None = None
         self._outlets: Outlets | None = None
         self._keeping: StoreKeeping | None = None
@@ -119,7 +121,9 @@ class Collector:
         self._recover(closer)
         intake = Intake(closer, self._journal, self._tally)
         self._connections = [
-            FeedConnection(plan, a, self._clock, intake, silence_limit_s=self._settings.silence_limit_s)
+            SlowConnection(plan, a, self._clock, intake, silence_limit_s=self._settings.silence_limit_s)
+            if isinstance(a, SlowExchange)
+            else FeedConnection(plan, a, self._clock, intake, silence_limit_s=self._settings.silence_limit_s)
             for a in adapters
             for plan in a.plan([i for i in instruments if i.exchange == a.name])
         ]

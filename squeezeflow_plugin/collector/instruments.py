@@ -12,6 +12,7 @@ from squeezeflow_plugin.errors import FeedConnectionError, FeedProtocolError
 from squeezeflow_plugin.feeds import rest
 from squeezeflow_plugin.feeds.adapter import ExchangeAdapter, RestRequest
 from squeezeflow_plugin.feeds.reconnect import Backoff
+from squeezeflow_plugin.feeds.slow import SlowExchange
 from squeezeflow_plugin.market import Instrument
 
 _LOG = logging.getLogger(__name__)
@@ -28,6 +29,11 @@ async def open_markets(
     """
     found: dict[str, Instrument] = {}
     failures: list[str] = []
+    if isinstance(adapter, SlowExchange):
+        try:
+            found = {i.market: i for i in await adapter.markets()}
+        except FeedConnectionError as error:
+            failures.append(str(error))
     for request in adapter.instrument_requests():
         try:
             found |= {i.market: i for i in await _ask(adapter, request, session)}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from squeezeflow_plugin.errors import SettingsError
 from squeezeflow_plugin.feeds import exchanges, past
 from squeezeflow_plugin.feeds.adapter import ExchangeAdapter
 from squeezeflow_plugin.feeds.recovery import PastTrades
+from squeezeflow_plugin.feeds.slow import PREFIX, SlowExchange, is_slow
 from squeezeflow_plugin.market import Instrument
 from squeezeflow_plugin.settings import Endpoint
 
@@ -51,13 +52,35 @@ def names() -> tuple[str, ...]:
     return tuple(found())
 
 
+def unknown(wanted: Iterable[str]) -> tuple[str, ...]:
+    """Those of the names that ``adapter`` refuses, sorted.
+
+    >>> unknown(["BYBIT", "CCXT-WOO", "CCXT-NOWHERE", "bybit"])
+    ('CCXT-NOWHERE', 'bybit')
+    """
+    return tuple(sorted(name for name in set(wanted) - set(found()) if not _is_watched(name)))
+
+
+def _is_watched(name: str) -> bool:
+    try:
+        return is_slow(name) and bool(SlowExchange(name))
+    except SettingsError:
+        return False
+
+
 def adapter(name: str, endpoint: Endpoint | None = None) -> ExchangeAdapter:
     """The exchange's adapter, with base URLs replaced where an endpoint gives them.
 
-    Raises SettingsError for a name that is not there.
+    A name such as ``CCXT-WOO`` is that of an exchange watched through ccxt (``slow.py``). Raises
+    SettingsError for a name that is neither that nor there.
     """
+    if is_slow(name):
+        return SlowExchange(name, endpoint)
     if name not in found():
-        raise SettingsError(f"unknown exchange {name!r}; known are {', '.join(names())}")
+        raise SettingsError(
+            f"unknown exchange {name!r}; known are {', '.join(names())}, and any other that ccxt can watch,"
+            f" with {PREFIX} before its name there"
+        )
     endpoint = endpoint or Endpoint()
     return found()[name](rest_url=endpoint.rest, ws_url=endpoint.ws)
 

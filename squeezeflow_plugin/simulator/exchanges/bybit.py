@@ -134,7 +134,8 @@ def _listed(instrument: Instrument) -> dict[str, Any]:
     if instrument.kind is MarketKind.SPOT:
         return entry
     kind = "InversePerpetual" if instrument.inverse else "LinearPerpetual"
-    return entry | {"settleCoin": instrument.settle, "contractType": kind}
+    filters = {"lotSizeFilter": {"minOrderQty": "1", "qtyStep": "1"}} if instrument.inverse else {}
+    return entry | {"settleCoin": instrument.settle, "contractType": kind} | filters
 
 
 def _push(topic: str, data: list[dict[str, Any]], sent_ms: int) -> str:
