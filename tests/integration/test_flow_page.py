@@ -21,9 +21,12 @@ from squeezeflow_plugin.collector.flowpage.view import FlowView
 from squeezeflow_plugin.collector.health import Health, Sources
 from squeezeflow_plugin.collector.metrics import Metrics, StateSource
 from squeezeflow_plugin.collector.quality import QualityProbe
+from squeezeflow_plugin.collector.stats import Counted
 from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord, Instrument, MarketKind
+from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
+from squeezeflow_plugin.timings import Timings
 from tests.unit.collector.test_health import STATS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -82,7 +85,8 @@ class Collector:
         reader = EmbeddedBarStore(self.directory / "store.sqlite", readonly=True)
         quality = QualityProbe(reader, [SPOT, PERP], ["USDT"], MIN_COVERAGE)
         bot = BotWatch(self.directory / "decisions.sqlite")
-        source = StateSource("main", lambda: STATS, quality, bot, None, self.directory, 60.0)
+        counted = Counted(lambda: STATS, {}, Timings(()))
+        source = StateSource(Settings(data_dir=self.directory), counted, quality, bot, None)
         health = Health(
             Sources("main", lambda: STATS, self.clock.now_ns, quality, bot, None, Metrics(source))
         )
