@@ -19,15 +19,18 @@ import msgspec
 
 from squeezeflow_plugin.phases.layout import EXIT_NAMES
 from squeezeflow_plugin.phases.params import Params
-from squeezeflow_plugin.provider.replay import Difference, run_parity
+from squeezeflow_plugin.provider.desk import Watched, spec_of
+from squeezeflow_plugin.provider.replay import Difference, Replay, open_recorded, run_parity
+from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.simulator.profiles import LISTED_ASSETS
 from squeezeflow_plugin.store.decisions import DecisionLog, TradeEvent
-from tests.soak.stage import now_s, pause, wait_for
+from tests.soak.stage import now_s, pause
 from tests.soak.trading import PARAMS, TradingStage, wait_for_trade
 
 ASSETS = LISTED_ASSETS[:10]
 KINDS = ("bot", "collector", "redis")
 MIN_HOLD_S = float(Params.from_mapping(PARAMS).min_hold)
+LEFT_WITHIN_S = 180.0
 PROMPT_S = 5.0
 """An exit order follows the decision that it could follow first within this time: what was pending after a
 downtime is decided first, second by second, and the machine may be busy.
@@ -36,8 +39,9 @@ downtime is decided first, second by second, and the machine may be busy.
 
 @dataclass(frozen=True)
 class Restarts:
-    """What a run came to. ``exits`` compared with the replay; ``late_s`` the longest wait from the first
-    decision that knew of an exit to its order; ``downtime_exits`` those whose second nobody decided live.
+    """What a run came to. ``exits`` compared with the replay, ``missed_exits`` of trades that are still open
+    although it has one for them; ``late_s`` the longest wait from the first decision that knew of an exit to
+    its order; ``downtime_exits`` those whose second nobody decided live.
     """
 
     schedule: str
@@ -46,6 +50,7 @@ class Restarts:
     trades: int = 0
     duplicate_entries: int = 0
     exits: int = 0
+    missed_exits: int = 0
     downtime_exits: int = 0
     late_s: float = 0.0
     decisions: int = 0
@@ -55,7 +60,7 @@ class Restarts:
 
     @property
     def is_ok(self) -> bool:
-        held = self.exits > 0 and not self.differences and not self.duplicate_entries
+        held = self.exits > 0 and not (self.differences or self.missed_exits or self.duplicate_entries)
         return not self.failure and held and self.late_s <= PROMPT_S
 
     @property
@@ -90,7 +95,9 @@ def run_restarts(
             stage.start(kind)
             stage.recover()
         stage.stop_entries()
-        wait_for("the open trades are left", lambda: not stage.open_since(), 1200.0)
+        end = now_s() + LEFT_WITHIN_S
+        while stage.open_since() and now_s() < end:
+            pause(1.0)
         stop = stage.decided() - 2
         stage.stop()
         return _judged(stage, name, seed, start, stop, now_s() - began)
@@ -110,12 +117,26 @@ def _judged(stage: TradingStage, name: str, seed: int, start: int, stop: int, el
         trades=sum(entered.values()),
         duplicate_entries=sum(count - 1 for count in entered.values()),
         exits=parity.exits,
+        missed_exits=_missed(stage.settings, start, stop),
         downtime_exits=sum(not live for _, live in waits),
         late_s=max((late_s for late_s, _ in waits), default=0.0),
         decisions=parity.seconds,
         differences=parity.differences,
         elapsed_s=elapsed_s,
     )
+
+
+def _missed(settings: Settings, start: int, stop: int) -> int:
+    """How many of the trades that were never left should have been before ``stop``."""
+    with open_recorded(settings, "binance", start, stop) as found:
+        events = found.log.events()
+        left = {event.trade_id for event in events if event.kind == "exit_order"}
+        held = [event for event in events if event.kind == "entry_fill" and event.trade_id not in left]
+        trades = [Watched(each.pair, each.trade_id, each.decision_second, each.direction) for each in held]
+        replay = Replay(found.store, found.pairs, spec_of(settings), found.start, trades)
+        for _ in replay.run(found.stop):
+            pass
+        return len(replay.exits())
 
 
 def _wait(log: DecisionLog, event: TradeEvent) -> tuple[float, bool]:
