@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for what stands beside this file
 
-import ccxt.pro  # type: ignore[import-untyped]  # ships no types
+import ccxt.pro
 import msgspec
 
 from benchmarks.measuring import figure, interleaved, machine

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-import ccxt  # type: ignore[import-untyped]  # it ships no types
+import ccxt
 import freqtrade.exchange as exchanges
 from freqtrade.constants import Config
 from freqtrade.enums import TradingMode

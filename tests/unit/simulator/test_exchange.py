@@ -69,7 +69,7 @@ async def test_ccxt_takes_it_for_binance(
     served: tuple[Exchange, Serving], types: list[str], pair: str
 ) -> None:
     # imported here: ccxt takes most of a second
-    import ccxt.async_support  # type: ignore[import-untyped]  # ships no types
+    import ccxt.async_support
 
     config = bot_exchange(served[1].port)["ccxt_config"]
     options = {"fetchMarkets": {"types": types}, "defaultType": "spot" if types == ["spot"] else "swap"}
