@@ -38,6 +38,8 @@ _TIMED = re.compile(
     rb"(?:(?P<number>\d+(?:\.\d+)?)|(?P<text>\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)?)):?\s+(?=[{\[])"
 )
 """A local time before a frame."""
+_OPTION = re.compile(r"-\d+-[CP](?:-USD[TC])?$")
+"""The end of an option's market: what is paid for one is no price of its underlying."""
 _UNITS_NS = ((1e17, 1), (1e14, 1_000), (1e11, 1_000_000), (0.0, NS_PER_SECOND))
 """From which number on a time since the epoch is in which unit, in nanoseconds; times are of this century."""
 
@@ -139,8 +141,11 @@ def parse_file(exchange: str, path: Path | str, out: TextIO, err: TextIO | None 
         for reason in (*parsed.rejected, *(refusal.reason for refusal in parsed.refused)):
             _report(err, summary, path, line, reason)
         counted = [aggregate for aggregate in parsed.aggregates if aggregate.market not in single]
-        out.writelines(_line(line, trade) for trade in (*parsed.trades, *counted))
-        summary.trades += len(parsed.trades) + len(counted)
+        trades = [trade for trade in (*parsed.trades, *counted) if not _OPTION.search(trade.market)]
+        out.writelines(_line(line, trade) for trade in trades)
+        summary.trades += len(trades)
+        if options := len(parsed.trades) + len(counted) - len(trades):
+            summary.left_out["option"] += options
         if beside := len(parsed.aggregates) - len(counted):
             summary.left_out["aggregate beside the market's trades"] += beside
         if parsed.replayed:

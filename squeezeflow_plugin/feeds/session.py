@@ -250,13 +250,17 @@ def merged(parsed: Parsed, rejected: tuple[str, ...], kind: str) -> Parsed:
 
 
 def _item(row: object, kind: type[T]) -> T:
-    """A row read into its struct; a null that stops it stands for an absent field."""
+    """A row read into its struct; what stops it may be a null for an absent field or a number for an id."""
     try:
         return msgspec.convert(row, kind, strict=False)
     except msgspec.ValidationError as error:
-        if not isinstance(row, dict) or None not in row.values():
+        if not isinstance(row, dict):
             raise
-        told = {name: value for name, value in row.items() if value is not None}
+        told = {
+            name: str(value) if type(value) is int else value
+            for name, value in row.items()
+            if value is not None
+        }
         try:
             return msgspec.convert(told, kind, strict=False)
         except msgspec.ValidationError:

@@ -62,10 +62,10 @@ class TradeItem(
     gc=False,
     rename={"symbol": "s", "side": "S", "price": "p", "size": "q", "time": "M", "trade_id": "ti"},
 ):
-    """``d`` of ``trade.SPOT`` and ``trade.FUTURES``."""
+    """``d`` of ``trade.SPOT`` and ``trade.FUTURES``; the push API writes sides in capitals elsewhere."""
 
     symbol: Symbol
-    side: Literal["buy", "sell"]
+    side: Literal["buy", "sell", "BUY", "SELL"]
     price: Amount
     size: Amount
     time: Nanoseconds

@@ -53,6 +53,7 @@ SPOT_SCALE = 8
 CONTRACT_PRICE_SCALE = 4
 SPOT_UNIT = 100_000_000
 CONTRACT_PRICE_UNIT = 10_000
+OTHER_KINDS = ("market24h", "spot_market24h", "book", "orderbook_p", "kline", "kline_p", "tick", "tick_p")
 LINEAR_CONTRACT_SIZES = {"ETH": 0.005}
 """Base units in one of the older linear contracts where the metadata are not at hand; 1 where it is not
 listed."""
@@ -207,9 +208,8 @@ class PhemexSession(Session):
                 return Parsed(refused=(Refusal(self.asked_by(request_id), reason),), other="answer")
             case {"method": str() as kind}:
                 return Parsed(other=kind)
-        for kind in ("market24h", "spot_market24h", "book", "orderbook_p", "kline", "kline_p", "tick"):
-            if kind in document:
-                return Parsed(other=kind)
+        if "timestamp" in document or "symbol" in document:
+            return Parsed(other=next((kind for kind in OTHER_KINDS if kind in document), "another stream"))
         raise self.unreadable(frame)
 
 

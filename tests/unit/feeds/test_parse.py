@@ -160,6 +160,27 @@ def test_executions_that_are_no_trades_are_counted_by_reason(tmp_path: Path) -> 
     assert err == [f"{path}: 2 frames: 1 trades, 0 rejected, 1 left out (execution type 'ADL')"]
 
 
+def test_options_are_left_out(tmp_path: Path) -> None:
+    def push(topic: str, symbol: str) -> str:
+        item = {
+            "i": "u-1",
+            "T": T,
+            "p": "2",
+            "v": "1",
+            "S": "Buy",
+            "s": symbol,
+            "BT": False,
+            "L": "ZeroPlusTick",
+        }
+        return json.dumps({"topic": f"publicTrade.{topic}", "data": [item]})
+
+    options = [push("BTC", name) for name in ("BTC-27MAR26-80000-C", "BTC-27MAR26-80000-P-USDT")]
+    path = recording(tmp_path / "a.jsonl", *options, push("BTC-27MAR26", "BTC-27MAR26"))
+    lines, _, summary = parsed(path, "BYBIT")
+    assert [line["market"] for line in lines] == ["BYBIT:BTC-27MAR26"]
+    assert summary.left_out == {"option": 2}
+
+
 def test_each_unreadable_frame_is_one_line_and_the_rest_goes_on(tmp_path: Path) -> None:
     path = recording(
         tmp_path / "a.jsonl", trade(1), "{", trade(2, price="NaN"), '{"code":1,"msg":"no"}', trade(3)
