@@ -41,8 +41,9 @@ from squeezeflow_plugin.settings import Endpoint
 
 PREFIX = "CCXT-"
 KINDS = {"spot": MarketKind.SPOT, "swap": MarketKind.PERP, "future": MarketKind.FUTURE}
-TRADES_KEPT = 20_000
-"""Of each market, by ccxt, until they are asked for: some seconds of the busiest one."""
+TRADES_KEPT = 5_000
+"""Of each market, by ccxt, until they are asked for (some 8 MB): a second of the busiest one. As many at once
+may be the last of more."""
 
 
 class UnifiedTrade(

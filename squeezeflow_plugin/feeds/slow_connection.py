@@ -143,9 +143,12 @@ class SlowConnection:
             return
         if parsed.trades:
             self._deliver(market, parsed, received_ns)
-        for reason in parsed.rejected:
+        rejected = parsed.rejected
+        if len(rows) >= slow.TRADES_KEPT:
+            rejected += (f"{market}: ccxt keeps {slow.TRADES_KEPT} trades, and there may have been more",)
+        for reason in rejected:
             self._reject(reason, repr(rows[:_EXCERPT]))
-        if parsed.rejected:
+        if rejected:
             self._sink.unread((market,), received_ns)
 
     def _deliver(self, market: str, parsed: Parsed, received_ns: int) -> None:

@@ -14,7 +14,7 @@ from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.feeds.adapter import LeftOut
 from squeezeflow_plugin.feeds.link import BROKEN, SILENT
 from squeezeflow_plugin.feeds.reconnect import Backoff
-from squeezeflow_plugin.feeds.slow import SlowExchange
+from squeezeflow_plugin.feeds.slow import TRADES_KEPT, SlowExchange
 from squeezeflow_plugin.feeds.slow_connection import SlowConnection
 from squeezeflow_plugin.market import Instrument, MarketKind, Trade
 
@@ -165,6 +165,13 @@ async def test_what_cannot_be_read_is_named_and_the_rest_counts() -> None:
     sink = await play(stand, lambda _, sink: "3" in sink.ids)
     assert sink.ids == ["2", "3"]
     assert len(sink.reasons) == sink.unreads == 2
+
+
+async def test_as_many_trades_as_ccxt_keeps_may_not_be_all() -> None:
+    stand = Stand({A.symbol: [[trade(number) for number in range(TRADES_KEPT)]]})
+    sink = await play(stand, lambda _, sink: bool(sink.reasons))
+    assert (len(sink.ids), sink.unreads) == (TRADES_KEPT, 1)
+    assert sink.reasons == [f"{A.market}: ccxt keeps {TRADES_KEPT} trades, and there may have been more"]
 
 
 async def test_what_the_sink_raises_ends_it() -> None:
