@@ -1,0 +1,94 @@
+"""A connection whose time is up, or whose stream is dead, gets a successor before it goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import msgspec
+from aiohttp import web
+
+from squeezeflow_plugin.feeds.exchanges.binance import BinanceSpot
+from tests.integration.feed_stage import (
+    ACK,
+    BTC,
+    connected,
+    running,
+    serving,
+    trade,
+)
+
+
+async def test_a_second_socket_stands_before_the_first_goes() -> None:
+    """Renewed three times, without a moment in which nobody listened."""
+    listening: list[int] = []
+    least = 10
+
+    async def script(websocket: web.WebSocketResponse, number: int) -> None:
+        nonlocal least
+        await exchange.play(websocket, ACK, trade(number))
+        listening.append(number)
+        await exchange.hear_all(websocket)
+        listening.remove(number)
+        least = min(least, len(listening))
+
+    async with serving(script) as exchange:
+        adapter = BinanceSpot(ws_url=exchange.url)
+        (plan,) = adapter.plan((BTC,))
+        assert plan.lifetime_s == 86_400
+        async with connected(msgspec.structs.replace(plan, lifetime_s=0.3), adapter) as (connection, sink):
+            await sink.until(lambda: len(sink.ids) >= 4)
+            assert [event[0] for event in sink.events] == ["live"] * len(sink.events)
+            assert connection.stats.state == ""
+            assert least >= 1
+            reopened = connection.stats.reopened
+            assert reopened["renewed"] == sum(reopened.values()) == connection.stats.opened - 1
+
+
+async def test_a_successor_that_fails_leaves_the_first_in_its_place() -> None:
+    async def script(websocket: web.WebSocketResponse, number: int) -> None:
+        if number:
+            await exchange.hear(websocket)
+            await websocket.close(code=1013)
+            renewed.set()
+            return
+        await exchange.play(websocket, ACK, trade(1))
+        await renewed.wait()
+        await websocket.send_str(trade(2))
+        await exchange.hear_all(websocket)
+
+    renewed = asyncio.Event()
+    async with serving(script) as exchange, running(exchange.url) as (connection, sink):
+        await sink.until(lambda: sink.ids == ["1"])
+        connection.renew("because of a test")
+        await sink.until(lambda: sink.ids == ["1", "2"])
+        # nobody knows what a stream that was called dead has not brought
+        await sink.until(lambda: len(sink.events) == 3)
+        assert [event[0] for event in sink.events] == ["live", "down", "live"]
+        assert exchange.connections == 2
+        assert +Counter(connection.stats.reopened) == {"dead": 1}
+
+
+async def test_a_link_that_ends_while_its_successor_comes_is_down_until_that_is_live() -> None:
+    async def script(websocket: web.WebSocketResponse, number: int) -> None:
+        if number:
+            await exchange.hear(websocket)
+            dying.set()
+            await dead.wait()
+            await websocket.send_str(ACK)
+            await websocket.send_str(trade(2))
+            await exchange.hear_all(websocket)
+            return
+        await exchange.play(websocket, ACK, trade(1))
+        await dying.wait()
+        await websocket.close(code=1001)
+
+    dying, dead = asyncio.Event(), asyncio.Event()
+    async with serving(script) as exchange, running(exchange.url) as (connection, sink):
+        await sink.until(lambda: sink.ids == ["1"])
+        connection.renew("because of a test")
+        await sink.until(lambda: sink.count("down") == 1)
+        dead.set()
+        await sink.until(lambda: sink.ids == ["1", "2"])
+        assert [event[0] for event in sink.events] == ["live", "down", "live"]
+        assert exchange.connections == 2
