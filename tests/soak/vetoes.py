@@ -29,6 +29,7 @@ from squeezeflow_plugin.provider.replay import run_parity
 from squeezeflow_plugin.settings import Endpoint
 from squeezeflow_plugin.simulator.profiles import LISTED_ASSETS
 from squeezeflow_plugin.store.botstatus import STATUS_FILE, BotStatus, read_status
+from squeezeflow_plugin.strategy.vetoes import REPEAT_S
 from squeezeflow_plugin.up.overlay import claim_port
 from tests.feed_proxy import FeedProxy
 from tests.soak.stage import now_s, pause, wait_for
@@ -42,7 +43,8 @@ PROMPT_S = 2.0
 RESUMED_WITHIN_S = 120.0
 CLOCK_FORGOTTEN_S = 300.0 + SKEW_SECONDS
 """The collector remembers the smallest lag of five minutes, and the bot that of a minute of records."""
-SHOWN_WITHIN_S = 15.0
+SHOWN_WITHIN_S = REPEAT_S + 15.0
+"""A reason that stood a minute ago already is named in the log when that minute is over."""
 LOOP_S = 1.0
 """The bot says what holds at the end of its loop, up to a second after nothing could be entered any more."""
 LONGEST_SILENCE_S = 70.0
@@ -308,9 +310,9 @@ def play(stage: FaultyStage, fault: Fault, hold_s: float, *, in_trade: bool = Tr
 
     ``in_trade``: when a trade is about to be left.
     """
+    stage.await_vetoes(stand=False, within_s=RESUMED_WITHIN_S)
     if in_trade:
         wait_for_trade(stage, MIN_HOLD_S - 5.0, MIN_HOLD_S - 1.0, 300.0)
-    stage.await_vetoes(stand=False, within_s=RESUMED_WITHIN_S)
     logged, heard = (len(stage.logged(name)) for name in ("bot", "collector"))
     began_s = now_s()
     fault.begin(stage)
