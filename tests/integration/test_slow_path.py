@@ -6,22 +6,30 @@ ccxt's classes and the adapters hear the same simulated exchange at the same tim
 from __future__ import annotations
 
 import asyncio
+import sys
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from squeezeflow_plugin.bars.builder import BarBuilder
+from squeezeflow_plugin.clock import SystemClock
+from squeezeflow_plugin.collector.app import Collector
 from squeezeflow_plugin.collector.instruments import open_markets
 from squeezeflow_plugin.feeds import registry
 from squeezeflow_plugin.feeds.link import BROKEN, DEAD
 from squeezeflow_plugin.feeds.reconnect import Backoff
 from squeezeflow_plugin.feeds.slow import SlowExchange
 from squeezeflow_plugin.feeds.slow_connection import SlowConnection
+from squeezeflow_plugin.journal.journal import TradeJournal
 from squeezeflow_plugin.market import Instrument, Trade
-from squeezeflow_plugin.settings import Endpoint
+from squeezeflow_plugin.settings import Endpoint, Settings, process_environ
 from squeezeflow_plugin.simulator.exchange import endpoints, serving
+from squeezeflow_plugin.store.embedded import EmbeddedBarStore
 from tests.integration.test_simulated_exchanges import SECONDS, Sink, Stage, plugged
 
 CCXT = {"BYBIT": "CCXT-BYBIT", "OKEX": "CCXT-OKX"}
@@ -150,7 +158,61 @@ async def test_a_lost_connection_is_told_from_the_last_trades_on_and_opened_anew
     assert not sink.is_live
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+async def until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
+    async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
+
+
+async def test_a_collector_stores_what_it_watches_through_ccxt(tmp_path: Path) -> None:
+    """Beside the exchange's own adapter, from the same simulator, as processes and in real time."""
+    state = tmp_path / "state.json"
+    arguments = ("simulate", "--port", "0", "--seed", "1", "--assets", "BTC", "--state-file", str(state))
+    simulator = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "squeezeflow_plugin.cli", *arguments),
+        env=process_environ() | {"SQUEEZEFLOW_EXCHANGES": "BINANCE,BYBIT"},
+        stdout=DEVNULL,
+        stderr=DEVNULL,
+    )
+    try:
+        await until(lambda: state.exists() and state.stat().st_size > 0)
+        served = msgspec.json.decode(state.read_bytes())["endpoints"]
+        told = {name: msgspec.convert(served["BYBIT"], Endpoint) for name in ("BYBIT", "CCXT-BYBIT")}
+        settings = Settings(
+            data_dir=tmp_path,
+            exchanges=("BYBIT", "CCXT-BYBIT"),
+            assets=("BTC",),
+            endpoints=told,
+            interest_interval_s=0,
+            api_port=0,
+            health_port=0,
+        )
+        own, slow = ("BYBIT:BTCUSDT", "CCXT-BYBIT:BTC/USDT:USDT")
+        with (
+            closing(EmbeddedBarStore(settings.store_path)) as store,
+            TradeJournal(settings.journal_dir) as kept,
+        ):
+            stop = asyncio.Event()
+            collecting = asyncio.create_task(Collector(settings, SystemClock(), store, kept).run(stop))
+            with closing(EmbeddedBarStore(settings.store_path)) as reader:
+                await until(lambda: len(both(reader, own, slow)) >= 5 or collecting.done(), 120.0)
+            stop.set()
+            await collecting
+            pairs = both(store, own, slow)
+            assert {own, slow} <= {instrument.market for instrument in store.instruments()}
+    finally:
+        simulator.terminate()
+        await simulator.wait()
+    assert all(mine == theirs for mine, theirs in pairs[1:-3])
+
+
+def both(store: EmbeddedBarStore, own: str, slow: str) -> list[tuple[str, str]]:
+    """The newest bars of the seconds in which both markets are covered and one of them has traded."""
+    records = list(store.records(0, 2**40))
+    found: dict[tuple[int, str], str] = {}
+    for record in records:
+        for bar in (*record.bars, *record.revisions):
+            found[bar.second, bar.market] = str(msgspec.structs.replace(bar, market="", revision=0))
+    covered = [record.second for record in records if {own, slow} <= set(record.covered)]
+    pairs = [(found.get((second, own), ""), found.get((second, slow), "")) for second in covered]
+    return [pair for pair in pairs if any(pair)]
