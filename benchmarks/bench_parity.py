@@ -76,6 +76,20 @@ def store_of(path: Path, source: EmbeddedBarStore, records: Iterator[ClosingReco
     return store
 
 
+def log_all(live: Replay, log: DecisionLog) -> None:
+    """Decide every second and log it as a bot would."""
+    rows = []
+    for scored in live.run(STOP):
+        d = scored.decision
+        digest = input_digest(live.desk.timelines[scored.pair].rows.row(d.second))
+        numbers = (*shown(numbers_of(d)).tolist(), digest)
+        rows.append(LoggedDecision(scored.pair, d.second, d.second, 0, 430.0, numbers, d.veto))
+        if len(rows) >= 3000:
+            log.append(rows)
+            rows.clear()
+    log.append(rows)
+
+
 def main(seconds: int) -> None:
     folder = Path(tempfile.mkdtemp())
     start = STOP - seconds
@@ -93,16 +107,7 @@ def main(seconds: int) -> None:
     log = DecisionLog(folder / "decisions.sqlite", LOGGED, "engine")
     live = Replay(store, pairs, SPEC, start)
     began = time.perf_counter()
-    rows = []
-    for scored in live.run(STOP):
-        d = scored.decision
-        digest = input_digest(live.desk.timelines[scored.pair].rows.row(d.second))
-        numbers = (*shown(numbers_of(d)).tolist(), digest)
-        rows.append(LoggedDecision(scored.pair, d.second, d.second, 0, 430.0, numbers, d.veto))
-        if len(rows) >= 3000:
-            log.append(rows)
-            rows.clear()
-    log.append(rows)
+    log_all(live, log)
     took = {"live": time.perf_counter() - began}
     began = time.perf_counter()
     known = compare(log, store, pairs, SPEC, start, STOP)
