@@ -30,6 +30,8 @@ from squeezeflow_plugin.store.decisions import DecisionLog, TradeEvent
 
 ORDER_AGE_MS = 1000
 """How much later than a timely decision the bot may still order on it, milliseconds."""
+TOGETHER_NS = 100_000_000
+"""Seconds that are decided within so short a time were pending together, in one call of the bot's."""
 
 
 @dataclass(frozen=True)
@@ -197,14 +199,21 @@ class Causes:
         return ""
 
     def of_seconds(self, pair: str, first: int, last: int) -> str:
-        """The first of the seconds ``first..last`` that the bot did not decide, or too late for an order."""
-        rows = {row.second: row for row in self._log.read(first, last + 1, [pair])}
+        """The first of the seconds ``first..last`` on which the bot could not act, and why.
+
+        It did not decide it, or too late for an order, or not alone: of seconds that were pending together
+        orders stand on the newest.
+        """
+        rows = {row.second: row for row in self._log.read(first, last + 2, [pair])}
         for second in range(first, last + 1):
             row = rows.get(second)
             if row is None:
                 return f"second {second} was not decided live"
             if row.latency_ms > self._limit_ms:
                 return f"second {second} was decided {row.latency_ms:.0f} ms after its end, too late to order"
+            after = rows.get(second + 1)
+            if after is not None and 0 <= after.decided_ns - row.decided_ns < TOGETHER_NS:
+                return f"second {second} was decided together with {second + 1}, on which the bot acted"
         return ""
 
 

@@ -118,11 +118,12 @@ def _quiet() -> Iterator[None]:
     if log.isEnabledFor(logging.DEBUG):
         yield
         return
-    logging.disable(logging.INFO)
+    before = logging.root.manager.disable
+    logging.disable(max(logging.INFO, before))
     try:
         yield
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)
         logging.getLogger("freqtrade").setLevel(logging.WARNING)
 
 

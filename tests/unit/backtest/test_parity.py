@@ -28,11 +28,18 @@ REVISION = Cause(PAIR, "BINANCE:btcusdt", 1095, 1102, "spot_buy", 10.0, 12.0)
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[DecisionLog]:
-    """Every second of the span decided in time, but 1150 never and 1160 far too late."""
+    """Every second of the span decided in time, but 1150 never, 1160 far too late and 1165 with the next."""
     made = DecisionLog(tmp_path / "decisions.sqlite", ("score",), "engine")
     seconds = [second for second in range(START, STOP) if second != 1150]
     made.append(
-        LoggedDecision(pair, second, second, 0, 9000.0 if second == 1160 else 420.0, (0.0,))
+        LoggedDecision(
+            pair,
+            second,
+            second,
+            (second + (2 if second == 1165 else 1)) * 10**9 + 420_000_000,
+            9000.0 if second == 1160 else 420.0,
+            (0.0,),
+        )
         for pair in (PAIR, OTHER)
         for second in seconds
     )
@@ -71,6 +78,7 @@ def test_the_same_trades_do_not_differ(log: DecisionLog) -> None:
     [
         (1150, "second 1150 was not decided live"),
         (1160, "second 1160 was decided 9000 ms after its end, too late to order"),
+        (1165, "second 1165 was decided together with 1166, on which the bot acted"),
         (1170, ""),
     ],
 )
