@@ -25,6 +25,7 @@ class RestRequest(msgspec.Struct, frozen=True):
     url: str
     params: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Subscription(msgspec.Struct, frozen=True):

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from typing import ClassVar
 
 import msgspec
 
 from squeezeflow_plugin.feeds.adapter import Parsed, RestRequest
-from squeezeflow_plugin.feeds.session import Item, Market, Session
-from squeezeflow_plugin.market import Instrument, Trade
+from squeezeflow_plugin.feeds.session import EPOCH, NS_PER_US, Item, Market, Session
+from squeezeflow_plugin.market import NS_PER_SECOND, Instrument, Trade
 
 
 class Continuity(msgspec.Struct, frozen=True):
@@ -131,6 +132,25 @@ def reaches(trades: Iterable[Trade], gap: Gap) -> bool:
 def int_or_zero(text: str) -> int:
     """The number an id is, 0 where it is none."""
     return int(text) if text.isdecimal() else 0
+
+
+def next_second(at_ns: int) -> str:
+    """The second after, for an exchange that pages by seconds: what a page cuts comes with the next one.
+
+    >>> next_second(1_767_225_600_123_000_000)
+    '1767225601'
+    """
+    return str(at_ns // NS_PER_SECOND + 1)
+
+
+def moment_text(at_ns: int) -> str:
+    """The time as an exchange that pages by ISO 8601 wants it, in milliseconds; the rest is cut.
+
+    >>> moment_text(1_767_225_600_123_900_000)
+    '2026-01-01T00:00:00.123Z'
+    """
+    moment = EPOCH + timedelta(microseconds=at_ns // NS_PER_US)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
 
 
 def with_params(request: RestRequest, **params: str) -> RestRequest:

@@ -12,6 +12,7 @@ from squeezeflow_plugin.feeds.adapter import RestRequest
 MAX_ANSWER_BYTES = 64 * 1024 * 1024  # the largest known, Binance spot's with all permission sets, has 20 MB
 TOO_MANY = frozenset({418, 429})
 """Statuses that ask for fewer requests; Binance bans an address with 418 that went on after 429."""
+_JSON = {"Content-Type": "application/json"}
 _LEAVE_ALONE_S = 60.0
 _LEAVE_ALONE_AT_MOST_S = 3 * 24 * 3600.0  # Binance's longest ban
 
@@ -28,7 +29,7 @@ async def fetch(session: aiohttp.ClientSession, request: RestRequest, timeout_s:
             request.url,
             params=dict(request.params),
             data=request.body or None,
-            headers={"Content-Type": "application/json"} if request.body else None,
+            headers=_JSON | dict(request.headers) if request.body else dict(request.headers),
             timeout=aiohttp.ClientTimeout(total=timeout_s),
         ) as response:
             chunks = bytearray()

@@ -69,7 +69,7 @@ class TradeItem(
     time: Milliseconds
     price: Amount
     size: Amount
-    side: Literal["BUY", "SELL"]
+    side: Literal["BUY", "SELL", "buy", "sell"]
     count: ClassVar[int] = 1
 
     @property

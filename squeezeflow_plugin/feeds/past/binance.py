@@ -81,7 +81,7 @@ class _Binance(PastTrades):
         try:
             if request.url.endswith("/trades"):
                 rows = msgspec.json.decode(body, type=list[RestTrade])
-                trades = tuple(_trade(row, instrument) for row in rows)
+                trades = tuple(trade_of(row, instrument) for row in rows)
                 if not rows or min(row.trade_id for row in rows) <= int(gap.after_id) + 1:
                     return Recovered(trades, complete=True)
                 older = RestRequest("GET", request.url.removesuffix("trades") + "aggTrades", request.params)
@@ -91,7 +91,7 @@ class _Binance(PastTrades):
                     trades[-whole:] if whole else (), following=with_params(older, startTime=start)
                 )
             aggregates = msgspec.json.decode(body, type=list[RestAggregate])
-            trades = tuple(_trade(row, instrument) for row in aggregates)
+            trades = tuple(trade_of(row, instrument) for row in aggregates)
         except (*UNREADABLE, ValueError) as error:
             raise FeedProtocolError(
                 f"{self.exchange}: answer of {request.url} for {instrument.symbol} cannot be read: {error}"
@@ -141,7 +141,7 @@ def _without_broken_order(rows: Sequence[RestTrade]) -> int:
     return len(rows) - sum(1 for _ in broken)
 
 
-def _trade(row: RestTrade | RestAggregate, instrument: Instrument) -> Trade:
+def trade_of(row: RestTrade | RestAggregate, instrument: Instrument) -> Trade:
     """As the stream's; ValueError where it cannot be counted."""
     price, size = number(row.price), number(row.quantity)
     if instrument.inverse:

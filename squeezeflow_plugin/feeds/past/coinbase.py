@@ -23,7 +23,15 @@ from squeezeflow_plugin.feeds.exchanges.coinbase import (
     TradeItem,
 )
 from squeezeflow_plugin.feeds.reading import Id
-from squeezeflow_plugin.feeds.recovery import Gap, PastTrades, Recovered, backward, trades_of, with_params
+from squeezeflow_plugin.feeds.recovery import (
+    Gap,
+    PastTrades,
+    Recovered,
+    backward,
+    next_second,
+    trades_of,
+    with_params,
+)
 from squeezeflow_plugin.feeds.session import Amount, Moment, answer, microseconds
 from squeezeflow_plugin.market import NS_PER_SECOND, Instrument, MarketKind
 
@@ -73,7 +81,7 @@ class CoinbasePast(PastTrades):
         url = self._rest(ADVANCED_REST_URL, f"{PERPETUALS}/{instrument.symbol}/ticker")
         start = ("start", str(gap.after_ns // NS_PER_SECOND))
         request = RestRequest("GET", url, (("limit", LIMIT), start))
-        return with_params(request, end=_next_second(gap.before_ns)) if gap.before_id else request
+        return with_params(request, end=next_second(gap.before_ns)) if gap.before_id else request
 
     def read(self, body: bytes, request: RestRequest, instrument: Instrument, gap: Gap) -> Recovered:
         """As the contract says."""
@@ -86,13 +94,8 @@ class CoinbasePast(PastTrades):
             raise FeedProtocolError(f"{NAME}: answer of {request.url} names another product; it is not used")
         parsed = trades_of(CoinbaseSession(None), items, instrument)
         return backward(
-            parsed, request, gap, lambda oldest: with_params(request, end=_next_second(oldest.exchange_ns))
+            parsed, request, gap, lambda oldest: with_params(request, end=next_second(oldest.exchange_ns))
         )
-
-
-def _next_second(at_ns: int) -> str:
-    """So that the rest of a second that is cut by a page comes with the next one."""
-    return str(at_ns // NS_PER_SECOND + 1)
 
 
 PAST = (CoinbasePast,)

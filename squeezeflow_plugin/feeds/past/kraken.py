@@ -7,7 +7,6 @@ of futures holds cannot be passed: such a gap stays incomplete.
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -22,14 +21,21 @@ from squeezeflow_plugin.feeds.exchanges.kraken import (
     KrakenSession,
 )
 from squeezeflow_plugin.feeds.reading import Id
-from squeezeflow_plugin.feeds.recovery import Gap, PastTrades, Recovered, backward, trades_of, with_params
-from squeezeflow_plugin.feeds.session import EPOCH, Amount, Moment, Text, answer, microseconds
+from squeezeflow_plugin.feeds.recovery import (
+    Gap,
+    PastTrades,
+    Recovered,
+    backward,
+    moment_text,
+    trades_of,
+    with_params,
+)
+from squeezeflow_plugin.feeds.session import NS_PER_MS, Amount, Moment, Text, answer, microseconds
 from squeezeflow_plugin.market import Instrument, MarketKind, Trade
 
 SPOT_PATH = "/0/public/Trades"
 FUTURES_PATH = "/derivatives/api/v3/history"
 LIMIT = 1000
-_NS_PER_US = 1_000
 
 
 class SpotRow(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -137,8 +143,7 @@ class KrakenPast(PastTrades):
 
 def _after(at_ns: int) -> str:
     """The millisecond after, so that the trades of one that is cut by a page come with the next page."""
-    moment = EPOCH + timedelta(microseconds=at_ns // _NS_PER_US + 1_000)
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return moment_text(at_ns + NS_PER_MS)
 
 
 PAST = (KrakenPast,)

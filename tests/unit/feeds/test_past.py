@@ -59,6 +59,6 @@ def test_bitfinex_reads_sides_from_signs_and_ends_with_a_short_page() -> None:
     assert (page.complete, page.following) == (True, None)
 
 
-@pytest.mark.parametrize("name", ["GATEIO", "MEXC"])
+@pytest.mark.parametrize("name", ["BITSTAMP", "MEXC"])
 def test_an_exchange_without_past_trades_has_none(name: str) -> None:
     assert registry.past_trades(name) is None
