@@ -40,6 +40,7 @@ from squeezeflow_plugin.feeds.connection import FeedConnection
 from squeezeflow_plugin.feeds.link import REASONS
 from squeezeflow_plugin.feeds.reconnect import Backoff
 from squeezeflow_plugin.feeds.recovery import Continuity, PastTrades
+from squeezeflow_plugin.feeds.rest import HostPauses
 from squeezeflow_plugin.feeds.slow import SlowExchange
 from squeezeflow_plugin.feeds.slow_connection import SlowConnection
 from squeezeflow_plugin.journal.journal import TradeJournal
@@ -94,7 +95,8 @@ class Collector:
         self._tally = Tally()
         self._queue = self._make_queue()
         self._known: dict[str, tuple[Instrument, ...]] = {}
-        self._choice = MarketChoice(settings)
+        self._pauses = HostPauses(clock, lambda exchange: self._tally.rate_limited.update([exchange]))
+        self._choice = MarketChoice(settings, pauses=self._pauses)
         self._connections: list[FeedConnection | SlowConnection] = []
         self._closer: Closer | None = None
         self._outlets: Outlets | None = None
@@ -178,7 +180,9 @@ class Collector:
         remembered = self._store.instruments()
         async with aiohttp.ClientSession() as session:
             while True:
-                answers = await asyncio.gather(*(open_markets(a, remembered, session) for a in adapters))
+                answers = await asyncio.gather(
+                    *(open_markets(a, remembered, session, self._pauses) for a in adapters)
+                )
                 self._known |= {a.name: answer for a, answer in zip(adapters, answers, strict=True) if answer}
                 if self._known:
                     return
@@ -194,7 +198,7 @@ class Collector:
             while True:
                 await asyncio.sleep(backoff.next_s(lasted_s=0.0))
                 for adapter in missing:
-                    if answer := await open_markets(adapter, (), session):
+                    if answer := await open_markets(adapter, (), session, self._pauses):
                         _LOG.warning("markets: %s has answered; everything begins anew with it", adapter.name)
                         self._known[adapter.name] = answer
                         self._tally.missing_exchanges = ()
@@ -219,7 +223,7 @@ class Collector:
             put,
             every_s=self._settings.interest_interval_s,
             market_ns=closer.offsets.market_ns,
-            limited=lambda exchange: self._tally.rate_limited.update([exchange]),
+            pauses=self._pauses,
         )
 
     def _make_queue(self) -> StoreQueue:
@@ -248,7 +252,7 @@ class Collector:
             intake,
             self._clock,
             renew=self._renew,
-            limited=lambda exchange: self._tally.rate_limited.update([exchange]),
+            pauses=self._pauses,
         )
 
     def _renew(self, market: str, reason: str) -> None:

@@ -23,6 +23,7 @@ from squeezeflow_plugin.collector.selection import (
 from squeezeflow_plugin.collector.volumes import ask_volumes
 from squeezeflow_plugin.errors import SettingsError
 from squeezeflow_plugin.feeds.adapter import ExchangeAdapter
+from squeezeflow_plugin.feeds.rest import HostPauses
 from squeezeflow_plugin.market import Instrument
 from squeezeflow_plugin.settings import Settings
 
@@ -34,10 +35,16 @@ Known = Mapping[str, Sequence[Instrument]]
 
 
 class MarketChoice:
-    """The choice that the settings ask for; volumes are asked once, so that later ranks are comparable."""
+    """The choice that the settings ask for; volumes are asked once, so that later ranks are comparable.
 
-    def __init__(self, settings: Settings, refresh_s: float = REFRESH_S) -> None:
+    ``pauses`` are those of all that asks the exchanges.
+    """
+
+    def __init__(
+        self, settings: Settings, refresh_s: float = REFRESH_S, pauses: HostPauses | None = None
+    ) -> None:
         self._settings = settings
+        self._pauses = pauses or HostPauses()
         self._refresh_s = refresh_s
         self._volumes: dict[str, float] = {}
         self._ranked: frozenset[str] = frozenset()
@@ -64,7 +71,9 @@ class MarketChoice:
         while True:
             await asyncio.sleep(self._refresh_s)
             async with aiohttp.ClientSession() as session:
-                answers = await asyncio.gather(*(open_markets(a, chosen, session) for a in adapters))
+                answers = await asyncio.gather(
+                    *(open_markets(a, chosen, session, self._pauses) for a in adapters)
+                )
             said = dict(known) | {a.name: said for a, said in zip(adapters, answers, strict=True) if said}
             now = self._of_shard(select_markets(said, self._wanted()))
             if now and now != tuple(chosen):
@@ -79,7 +88,9 @@ class MarketChoice:
         crowded = crowded_exchanges(known, self._wanted()) - self._ranked
         if crowded:
             async with aiohttp.ClientSession() as session:
-                self._volumes |= await ask_volumes(known, crowded, self._settings.endpoints, session)
+                self._volumes |= await ask_volumes(
+                    known, crowded, self._settings.endpoints, session, self._pauses
+                )
             self._ranked |= crowded
 
     def _wanted(self) -> Wanted:

@@ -20,13 +20,17 @@ _ATTEMPTS = 4
 
 
 async def open_markets(
-    adapter: ExchangeAdapter, remembered: Sequence[Instrument], session: aiohttp.ClientSession
+    adapter: ExchangeAdapter,
+    remembered: Sequence[Instrument],
+    session: aiohttp.ClientSession,
+    pauses: rest.HostPauses | None = None,
 ) -> tuple[Instrument, ...]:
     """The exchange's open markets, ordered by market.
 
     A request that goes unanswered is tried again a few times; where it still fails, that is logged and the
     markets ``remembered`` of the exchange fill in. One that never answered gives none.
     """
+    pauses = pauses or rest.HostPauses()
     found: dict[str, Instrument] = {}
     failures: list[str] = []
     if isinstance(adapter, SlowExchange):
@@ -36,7 +40,7 @@ async def open_markets(
             failures.append(str(error))
     for request in adapter.instrument_requests():
         try:
-            found |= {i.market: i for i in await _ask(adapter, request, session)}
+            found |= {i.market: i for i in await _ask(adapter, request, session, pauses)}
         except (FeedConnectionError, FeedProtocolError) as error:
             failures.append(str(error))
     if failures:
@@ -49,14 +53,17 @@ async def open_markets(
 
 
 async def _ask(
-    adapter: ExchangeAdapter, request: RestRequest, session: aiohttp.ClientSession
+    adapter: ExchangeAdapter,
+    request: RestRequest,
+    session: aiohttp.ClientSession,
+    pauses: rest.HostPauses,
 ) -> tuple[Instrument, ...]:
     backoff = Backoff(first_s=0.5)
     for _ in range(_ATTEMPTS - 1):
         try:
-            return adapter.parse_instruments(await rest.fetch(session, request), request)
+            return adapter.parse_instruments(await pauses.ask(adapter.name, session, request), request)
         except FeedConnectionError as error:
             wait_s = backoff.next_s(lasted_s=0.0)
             _LOG.info("markets: %s: %s; next try in %.1f s", adapter.name, error, wait_s)
             await asyncio.sleep(wait_s)
-    return adapter.parse_instruments(await rest.fetch(session, request), request)
+    return adapter.parse_instruments(await pauses.ask(adapter.name, session, request), request)

@@ -33,7 +33,7 @@ class InterestPollers:
     """One poller for each exchange of the instruments that tells open interest.
 
     ``put`` takes the readings; ``market_ns`` is market time for a local time, so that readings without a time
-    of their own are dated like trades.
+    of their own are dated like trades; ``pauses`` are those of all that asks the exchanges.
     """
 
     def __init__(
@@ -45,13 +45,13 @@ class InterestPollers:
         *,
         every_s: float,
         market_ns: Callable[[int], int] = lambda local_ns: local_ns,
-        limited: Callable[[str], None] = lambda _: None,
+        pauses: rest.HostPauses | None = None,
     ) -> None:
         self._clock = clock
         self._put = put
         self._every_s = every_s
         self._market_ns = market_ns
-        self._limited = limited
+        self._pauses = pauses or rest.HostPauses(clock)
         self._asked = {
             exchange: _requests(exchange, instruments, endpoints.get(exchange))
             for exchange in sorted({instrument.exchange for instrument in instruments})
@@ -77,13 +77,12 @@ class InterestPollers:
             for source, request in asked:
                 wait_s = gap_s
                 try:
-                    body = await rest.fetch(session, request)
+                    body = await self._pauses.ask(exchange, session, request)
                     tickers = read_tickers(exchange, source, body)
                     now_ns = self._market_ns(self._clock.now_ns())
                     for ticker in readings.take(tickers, now_ns):
                         self._put(ticker)
                 except RateLimitedError as error:
-                    self._limited(exchange)
                     wait_s = max(gap_s, error.retry_after_s)
                     _LOG.warning("open interest: %s: %s", exchange, error)
                 except (FeedConnectionError, FeedProtocolError) as error:

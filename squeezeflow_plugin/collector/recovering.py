@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import aiohttp
@@ -19,7 +19,7 @@ from squeezeflow_plugin.clock import Clock
 from squeezeflow_plugin.collector.intake import Intake
 from squeezeflow_plugin.errors import FeedConnectionError, FeedProtocolError, RateLimitedError
 from squeezeflow_plugin.feeds import rest
-from squeezeflow_plugin.feeds.adapter import ExchangeAdapter, RestRequest
+from squeezeflow_plugin.feeds.adapter import ExchangeAdapter
 from squeezeflow_plugin.feeds.recovery import Continuity, Gap, PastTrades
 from squeezeflow_plugin.market import NS_PER_SECOND, Instrument
 
@@ -28,8 +28,6 @@ _LOOK_NS = NS_PER_SECOND // 5
 _AGAIN_NS = 5 * NS_PER_SECOND
 MAX_PAGES = 200
 """Of one gap: some ten minutes of the busiest market. The rest is asked for in the next round."""
-Fetch = Callable[[aiohttp.ClientSession, RestRequest], Awaitable[bytes]]
-"""Asks an exchange; raises as ``rest.fetch`` does."""
 NO_RECOVERY = "its exchange gives no past trades"
 UNHEARD = "the exchange has trades that its stream has not brought"
 
@@ -55,8 +53,11 @@ def continuity_of(
 
 
 class Recoverer:
-    """The gaps of the intake's closer. ``limited`` is told of every refusal for too many requests, ``renew``
-    of a market whose trades the exchange knows and its stream does not bring, ``fetch`` carries a request."""
+    """The gaps of the intake's closer.
+
+    ``renew`` is told of a market whose trades the exchange knows and its stream does not bring, ``pauses`` are
+    those of all that asks the exchanges, ``fetch`` carries a request.
+    """
 
     def __init__(
         self,
@@ -66,15 +67,15 @@ class Recoverer:
         clock: Clock,
         *,
         renew: Restless,
-        limited: Callable[[str], None] = lambda _exchange: None,
-        fetch: Fetch = rest.fetch,
+        pauses: rest.HostPauses | None = None,
+        fetch: rest.Fetch = rest.fetch,
     ) -> None:
         self._pasts = pasts
         self._instruments = {instrument.market: instrument for instrument in instruments}
         self._intake = intake
         self._clock = clock
         self._renew = renew
-        self._limited = limited
+        self._pauses = pauses or rest.HostPauses(clock)
         self._fetch = fetch
         self._next_ns = dict.fromkeys(pasts, 0)
 
@@ -103,7 +104,7 @@ class Recoverer:
         try:
             for _ in range(MAX_PAGES):
                 asked_ns = await self._turn(exchange, past.interval_s)
-                body = await self._fetch(session, request)
+                body = await self._pauses.ask(exchange, session, request, self._fetch)
                 page = past.read(body, request, instrument, gap)
                 is_unheard = self._intake.recovered(gap, page, asked_ns) or is_unheard
                 if page.following is None:
@@ -111,7 +112,6 @@ class Recoverer:
                     break
                 request = page.following
         except RateLimitedError as error:
-            self._limited(exchange)
             self._next_ns[exchange] = self._clock.now_ns() + int(error.retry_after_s * NS_PER_SECOND)
             self._postpone(gap, self._next_ns[exchange], error)
         except (FeedConnectionError, FeedProtocolError) as error:

@@ -23,13 +23,14 @@ async def ask_volumes(
     exchanges: Iterable[str],
     endpoints: Mapping[str, Endpoint],
     session: aiohttp.ClientSession,
+    pauses: rest.HostPauses,
 ) -> dict[str, float]:
     """What these exchanges' markets traded in 24 hours, in quote currency.
 
     An exchange that does not answer is named; its markets then rank last.
     """
     found = await asyncio.gather(
-        *(_ask(each, known[each], endpoints.get(each), session) for each in sorted(exchanges))
+        *(_ask(each, known[each], endpoints.get(each), session, pauses) for each in sorted(exchanges))
     )
     return {market: volume for volumes in found for market, volume in volumes.items()}
 
@@ -39,6 +40,7 @@ async def _ask(
     instruments: Sequence[Instrument],
     endpoint: Endpoint | None,
     session: aiohttp.ClientSession,
+    pauses: rest.HostPauses,
 ) -> dict[str, float]:
     volumes: dict[str, float] = {}
     for source in SOURCES.get(exchange, ()):
@@ -46,7 +48,8 @@ async def _ask(
             continue
         for request in source.requests(instruments, endpoint.rest if endpoint else None):
             try:
-                tickers = read_tickers(exchange, source, await rest.fetch(session, request))
+                body = await pauses.ask(exchange, session, request)
+                tickers = read_tickers(exchange, source, body)
             except (FeedConnectionError, FeedProtocolError) as error:
                 _LOG.warning("markets: %s: %s; these markets rank last", exchange, error)
             else:

@@ -1,17 +1,23 @@
-"""Carries an adapter's requests to the exchange over HTTP."""
+"""Carries an adapter's requests to the exchange over HTTP, and leaves alone a host that wants fewer."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
 
 import aiohttp
 
+from squeezeflow_plugin.clock import Clock, SystemClock
 from squeezeflow_plugin.errors import FeedConnectionError, RateLimitedError
 from squeezeflow_plugin.feeds.adapter import RestRequest
+from squeezeflow_plugin.market import NS_PER_SECOND
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024  # the largest known, Binance spot's with all permission sets, has 20 MB
 TOO_MANY = frozenset({418, 429})
 """Statuses that ask for fewer requests; Binance bans an address with 418 that went on after 429."""
+Fetch = Callable[[aiohttp.ClientSession, RestRequest], Awaitable[bytes]]
+"""Asks an exchange; raises as ``fetch`` does."""
 _JSON = {"Content-Type": "application/json"}
 _LEAVE_ALONE_S = 60.0
 _LEAVE_ALONE_AT_MOST_S = 3 * 24 * 3600.0  # Binance's longest ban
@@ -68,3 +74,54 @@ def retry_after_s(header: str) -> float:
     if not math.isfinite(seconds) or seconds < 0:
         return _LEAVE_ALONE_S
     return min(seconds, _LEAVE_ALONE_AT_MOST_S)
+
+
+class HostPauses:
+    """The hosts that want to be left alone, shared by all that asks the exchanges.
+
+    A refusal of one is a pause for each; ``limited`` is told the exchange of every refusal.
+
+    Exchanges are told apart even on one host, because a test server or a proxy may speak for several.
+    """
+
+    def __init__(
+        self, clock: Clock | None = None, limited: Callable[[str], None] = lambda _exchange: None
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._limited = limited
+        self._until_ns: dict[tuple[str, str], int] = {}
+
+    async def ask(
+        self,
+        exchange: str,
+        session: aiohttp.ClientSession,
+        request: RestRequest,
+        fetch: Fetch = fetch,
+    ) -> bytes:
+        """What ``fetch`` gives or raises; RateLimitedError, and no request, while the host is left alone."""
+        host = (exchange, _host(request.url))
+        left_ns = self._until_ns.get(host, 0) - self._clock.now_ns()
+        if left_ns > 0:
+            left_s = left_ns / NS_PER_SECOND
+            raise RateLimitedError(
+                f"{request.url} is not asked: its host wants to be left alone for {left_s:.3g} s more", left_s
+            )
+        try:
+            return await fetch(session, request)
+        except RateLimitedError as error:
+            self._limited(exchange)
+            until_ns = self._clock.now_ns() + int(error.retry_after_s * NS_PER_SECOND)
+            self._until_ns[host] = max(until_ns, self._until_ns.get(host, 0))
+            raise
+
+
+def _host(url: str) -> str:
+    """The host of a URL, the URL itself where it is none: asking for it says so.
+
+    >>> _host("https://api.x.com/v1"), _host("http://[")
+    ('api.x.com', 'http://[')
+    """
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return url

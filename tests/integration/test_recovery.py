@@ -21,6 +21,7 @@ from squeezeflow_plugin.collector.stats import Tally
 from squeezeflow_plugin.feeds.adapter import RestRequest
 from squeezeflow_plugin.feeds.past.binance import LIMIT, SpotPast
 from squeezeflow_plugin.feeds.recovery import Continuity, Gap, PastTrades
+from squeezeflow_plugin.feeds.rest import HostPauses
 from squeezeflow_plugin.journal.journal import TradeJournal
 from squeezeflow_plugin.market import NS_PER_SECOND, ClosingRecord, Instrument, MarketKind, Trade
 
@@ -121,7 +122,7 @@ class Bench:
             self.intake,
             clock,
             renew=lambda market, _reason: self.renewed.append(market),
-            limited=lambda exchange: self.tally.rate_limited.update([exchange]),
+            pauses=HostPauses(self.clock, lambda exchange: self.tally.rate_limited.update([exchange])),
         )
 
     def trade(self, number: int, at_s: float) -> Trade:

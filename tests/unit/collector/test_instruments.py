@@ -9,7 +9,9 @@ import pytest
 from aiohttp import web
 
 from squeezeflow_plugin.collector.instruments import open_markets
-from squeezeflow_plugin.feeds import registry
+from squeezeflow_plugin.errors import RateLimitedError
+from squeezeflow_plugin.feeds import registry, rest
+from squeezeflow_plugin.feeds.adapter import RestRequest
 from squeezeflow_plugin.market import Instrument, MarketKind
 from squeezeflow_plugin.settings import Endpoint
 
@@ -50,3 +52,26 @@ async def test_answers_are_tried_for_and_what_fails_is_remembered(caplog: pytest
     retry, failure = (each for each in caplog.records if each.name.startswith("squeezeflow_plugin.collector"))
     assert "503" in retry.getMessage()
     assert (failure.levelname, "1 remembered ones fill in" in failure.getMessage()) == ("WARNING", True)
+
+
+async def test_a_host_that_refused_another_asker_is_not_asked_for_its_markets() -> None:
+    asked: list[str] = []
+
+    async def refuse(_: web.Request) -> web.Response:
+        asked.append("refused")
+        return web.Response(status=429, headers={"Retry-After": "100"})
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", refuse)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    adapter = registry.adapter("BINANCE_FUTURES", Endpoint(rest=url))
+    pauses = rest.HostPauses()
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(RateLimitedError):
+            await pauses.ask(adapter.name, session, RestRequest("GET", f"{url}/fapi/v1/openInterest"))
+        assert await open_markets(adapter, [OLD_USDM], session, pauses) == (OLD_USDM,)
+    await runner.cleanup()
+    assert asked == ["refused"]

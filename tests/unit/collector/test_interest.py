@@ -12,6 +12,7 @@ from aiohttp import web
 from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.collector.interest import InterestPollers
 from squeezeflow_plugin.feeds import registry
+from squeezeflow_plugin.feeds.rest import HostPauses
 from squeezeflow_plugin.market import DerivativeTicker, Instrument
 from squeezeflow_plugin.settings import Endpoint
 
@@ -54,7 +55,7 @@ async def polling(
         SystemClock(),
         found.put_nowait,
         every_s=every_s,
-        limited=lambda name: limited.update([name]),
+        pauses=HostPauses(SystemClock(), lambda name: limited.update([name])),
     )
     task = asyncio.create_task(pollers.run())
     try:

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from squeezeflow_plugin.clock import SteppedClock
 from squeezeflow_plugin.errors import FeedConnectionError, RateLimitedError
 from squeezeflow_plugin.feeds import rest
 from squeezeflow_plugin.feeds.adapter import RestRequest
@@ -91,3 +92,43 @@ async def test_an_exchange_that_wants_fewer_requests_says_for_how_long(kind: str
         with pytest.raises(RateLimitedError) as caught:
             await rest.fetch(session, RestRequest("GET", f"{url}/{kind}"))
     assert caught.value.retry_after_s == seconds
+
+
+async def test_a_refusal_of_one_is_a_pause_for_all_who_ask_the_host() -> None:
+    clock = SteppedClock(10**18)
+    refused: list[str] = []
+    pauses = rest.HostPauses(clock, refused.append)
+    async with serving() as (url, session):
+        with pytest.raises(RateLimitedError, match="answered status 429"):
+            await pauses.ask("X", session, RestRequest("GET", f"{url}/limited"))
+        clock.advance(4 * 10**9)
+        with pytest.raises(RateLimitedError, match="left alone for 8 s more") as caught:
+            await pauses.ask("X", session, RestRequest("GET", f"{url}/echo"))
+        assert caught.value.retry_after_s == 8.0
+        elsewhere = RestRequest("GET", f"{url.replace('127.0.0.1', 'localhost')}/echo")
+        assert await pauses.ask("X", session, elsewhere), "another host of the exchange"
+        assert await pauses.ask("Y", session, RestRequest("GET", f"{url}/echo")), "another exchange"
+        clock.advance(8 * 10**9)
+        assert await pauses.ask("X", session, RestRequest("GET", f"{url}/echo"))
+    assert refused == ["X"], "what was not asked was not refused"
+
+
+async def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
+    clock, waits = SteppedClock(10**18), iter([60.0, 5.0])
+    pauses = rest.HostPauses(clock)
+    asked = asyncio.Event()
+
+    async def refuse(_session: aiohttp.ClientSession, _request: RestRequest) -> bytes:
+        wait_s = next(waits)
+        await asked.wait()
+        raise RateLimitedError("too many", wait_s)
+
+    async with aiohttp.ClientSession() as session:
+        request = RestRequest("GET", "http://x/y")
+        both = [asyncio.create_task(pauses.ask("X", session, request, refuse)) for _ in range(2)]
+        await asyncio.sleep(0)
+        asked.set()
+        await asyncio.gather(*both, return_exceptions=True)
+        clock.advance(6 * 10**9)
+        with pytest.raises(RateLimitedError, match="is not asked"):
+            await pauses.ask("X", session, request, refuse)
