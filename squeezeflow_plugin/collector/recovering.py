@@ -55,8 +55,8 @@ def continuity_of(
 class Recoverer:
     """The gaps of the intake's closer.
 
-    ``renew`` is told of a market whose trades the exchange knows and its stream does not bring, ``pauses`` are
-    those of all that asks the exchanges, ``fetch`` carries a request.
+    ``renew`` is told of a market whose trades the exchange knows and its stream does not bring, ``pauses``
+    are those of all that asks the exchanges, ``fetch`` carries a request.
     """
 
     def __init__(
