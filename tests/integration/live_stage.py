@@ -180,15 +180,15 @@ def live_run(stage: Stage, folder: Path, start: int, stop: int, params: Mapping[
     ):
         clock = book.clock = MarketClock(now_ns, live, records, wall)
         patch.setattr(SqueezeFlowStrategy, "make_clock", lambda _: clock)
-        worker = SteppedWorker(_configuration(stage, folder, port, params), clock)
+        worker = SteppedWorker(live_configuration(stage, folder, port, params), clock)
         try:
             rounds = worker.run_until(stop - 1)
         finally:
             worker.freqtrade.cleanup()
-    return Lived(_logged(settings, stop), rounds, settings)
+    return Lived(logged_orders(settings, stop), rounds, settings)
 
 
-def _configuration(stage: Stage, folder: Path, port: int, params: Mapping[str, float]) -> dict[str, Any]:
+def live_configuration(stage: Stage, folder: Path, port: int, params: Mapping[str, float]) -> dict[str, Any]:
     """The stage's configuration for ``freqtrade trade``, with a data folder and a database of its own."""
     exchange = bot_exchange(port)
     futures = stage.config()["trading_mode"] == "futures"
@@ -211,7 +211,7 @@ def _configuration(stage: Stage, folder: Path, port: int, params: Mapping[str, f
     return config
 
 
-def _logged(settings: Settings, stop: int) -> tuple[Order, ...]:
+def logged_orders(settings: Settings, stop: int) -> tuple[Order, ...]:
     log = DecisionLog(settings.decisions_path, readonly=True)
     with contextlib.closing(log):
         return tuple(sorted(_orders_of_log(log, stop)))

@@ -30,7 +30,7 @@ _NEEDS = {
 }
 
 
-IN_MEMORY = ("wire", "fuzz")
+IN_MEMORY = ("wire", "bot", "fuzz")
 """Schedules without processes; played where they are named."""
 
 
@@ -71,11 +71,19 @@ def main() -> int:
 def _outcomes(name: str, seed: int, options: argparse.Namespace) -> Iterator[Judged]:
     if name == "wire":
         yield play_wire(seed)
+    elif name == "bot":
+        yield _trader(seed)
     elif name == "fuzz":
         for exchange in options.exchange or names():
             yield fuzz(exchange, seed, options.frames)
     else:
         yield play(name, seed)
+
+
+def _trader(seed: int) -> Judged:
+    from tests.soak.trader import play_bot  # FreqTrade is imported where it is needed
+
+    return play_bot(seed)
 
 
 def play(name: str, seed: int) -> Judged:

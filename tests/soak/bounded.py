@@ -1,0 +1,163 @@
+"""``python -m tests.soak.bounded``: seeded schedules in simulated time on every core, and one table of them.
+
+``wire`` plays a collector from its sockets to its bus, ``bot`` FreqTrade's worker over a store with holes and
+restarts. No schedule begins after ``--minutes``; what was not played is said. Exit code 1 where a verdict is
+not clean; each such seed is named with the command that plays it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import multiprocessing
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tests.soak.stage import now_s
+from tests.soak.wire import SHARED_BY, play_wire
+
+
+class Judged(Protocol):
+    """What a schedule came to. ``counts`` are summed up in the table; ``faults`` says how many of which."""
+
+    @property
+    def schedule(self) -> str: ...
+
+    @property
+    def faults(self) -> Mapping[str, int]: ...
+
+    @property
+    def is_ok(self) -> bool: ...
+
+    @property
+    def replay(self) -> str: ...
+
+    def counts(self) -> Mapping[str, int]: ...
+
+    def line(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Outcomes of one turn in a worker; ``cpu_s`` its CPU time."""
+
+    outcomes: tuple[Judged, ...]
+    cpu_s: float
+
+
+def play_wires(seeds: Sequence[int], end_s: float) -> Batch:
+    """Wire schedules one after the other; none begins after ``end_s``."""
+    return _batch(play_wire, seeds, end_s)
+
+
+def play_bots(seeds: Sequence[int], end_s: float) -> Batch:
+    """Schedules with the bot; FreqTrade is imported by the workers that need it."""
+    from tests.soak.trader import play_bot
+
+    return _batch(play_bot, seeds, end_s)
+
+
+def _batch(play: Callable[[int], Judged], seeds: Sequence[int], end_s: float) -> Batch:
+    began_s, outcomes = time.process_time(), []
+    gc.disable()  # what a schedule leaves is collected between two of them
+    try:
+        for seed in seeds:
+            if now_s() >= end_s:
+                break
+            outcomes.append(play(seed))
+            gc.collect()
+    finally:
+        gc.enable()
+    return Batch(tuple(outcomes), time.process_time() - began_s)
+
+
+@dataclass
+class Sum:
+    """All outcomes of one schedule."""
+
+    asked: int
+    played: int = 0
+    cpu_s: float = 0.0
+    counts: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+
+    def add(self, batch: Batch) -> None:
+        self.cpu_s += batch.cpu_s
+        for outcome in batch.outcomes:
+            self.played += 1
+            self.counts.update(outcome.counts())
+            self.faults.update(outcome.faults)
+
+
+def main() -> int:
+    """Play, say what failed as it fails, and end with the table."""
+    options = _options()
+    began_s = now_s()
+    end_s = began_s + 60 * options.minutes
+    sums = {"bot": Sum(options.bot), "wire": Sum(options.wire)}
+    failed: list[Judged] = []
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(options.workers, mp_context=context) as pool:
+        turns: dict[Future[Batch], str] = {}
+        for seed in range(options.seed, options.seed + options.bot):
+            turns[pool.submit(play_bots, (seed,), end_s)] = "bot"
+        last = options.seed + options.wire
+        for first in range(options.seed, last, SHARED_BY):
+            turns[pool.submit(play_wires, range(first, min(first + SHARED_BY, last)), end_s)] = "wire"
+        for turn in as_completed(turns):
+            batch = turn.result()
+            sums[turns[turn]].add(batch)
+            for outcome in batch.outcomes:
+                if not outcome.is_ok:
+                    failed.append(outcome)
+                    _say(outcome.line())
+    _say(table(sums, now_s() - began_s))
+    for outcome in failed:
+        _say(f"FAILED, play it again with: {outcome.replay}")
+    return 1 if failed else 0
+
+
+def table(sums: Mapping[str, Sum], elapsed_s: float) -> str:
+    """One column a schedule: what was played, what was found, what was inflicted."""
+    names = [name for name, each in sums.items() if each.asked]
+    rows = [["", *names], ["schedules", *(str(sums[name].played) for name in names)]]
+    if any(sums[name].played < sums[name].asked for name in names):
+        rows.append(["not played in time", *(str(sums[name].asked - sums[name].played) for name in names)])
+    for part in ("counts", "faults"):
+        for what in dict.fromkeys(what for name in names for what in getattr(sums[name], part)):
+            found = [getattr(sums[name], part) for name in names]
+            rows.append([what, *(f"{each[what]:,}" if what in each else "-" for each in found)])
+    rows.append(["CPU s", *(f"{sums[name].cpu_s:,.0f}" for name in names)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        row[0].ljust(widths[0]) + "".join("  " + cell.rjust(n) for cell, n in zip(row[1:], widths[1:], strict=True))
+        for row in rows
+    ]
+    return "\n".join([*lines, f"elapsed {elapsed_s:,.0f} s"])
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak.bounded", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="the first seed (default 1)")
+    parser.add_argument("--wire", type=int, default=2000, help="schedules without the bot (default 2000)")
+    parser.add_argument("--bot", type=int, default=50, help="schedules with the bot (default 50)")
+    parser.add_argument("--minutes", type=float, default=15, help="begin none after so long (default 15)")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
