@@ -91,8 +91,8 @@ MUTATIONS = (
         (
             Edit(
                 "bars/closing.py",
-                "self.watch.interrupted(trades, stops)",
-                "self.watch.interrupted((), stops)",
+                "self.watch.interrupted(trades, self.ledger.intervals())",
+                "self.watch.interrupted((), self.ledger.intervals())",
             ),
         ),
         ("tests/unit/bars/test_closing.py", "tests/unit/journal/test_recovery.py"),

@@ -30,6 +30,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from squeezeflow_plugin.bars.outcomes import REFUSALS, Counts, Outcome, Refused
 from squeezeflow_plugin.bars.ticks import (
     EMPTY,
@@ -86,7 +88,9 @@ class BarBuilder:
         self._held: dict[int, dict[str, _Held]] = {}
         self._late: dict[Key, list[Trade]] = {}
         self._reissue: set[Key] = set()
-        self._frozen: set[Key] = set()
+        self._frozen: dict[Key, Bar] = {}  # as given out, with trades that are no longer on record
+        self.lacking: set[Key] = set()
+        """Restored bars that trades came for, which may or may not be among those they count."""
         self._newest: dict[str, Trade] = {}
         self._refused: dict[tuple[str, Outcome], Refused] = {}
         self._below_floor = Outcome.EARLIER
@@ -156,7 +160,7 @@ class BarBuilder:
         """Whether ``add`` would merge the trade."""
         second = trade.exchange_ns // NS_PER_SECOND
         oldest = max(self._floor, self._closed - self.horizon_s + 1)
-        return oldest <= second <= self._until and (second, trade.market) not in self._frozen
+        return oldest <= second <= self._until
 
     def add(self, trade: Trade) -> Outcome:
         self._sort_in()
@@ -203,8 +207,6 @@ class BarBuilder:
         if second <= self._closed - self.horizon_s:
             return self._refuse(trade, Outcome.BEYOND_HORIZON)
         key = (second, trade.market)
-        if key in self._frozen:
-            return self._refuse(trade, Outcome.BEYOND_HORIZON)
         self._late.setdefault(key, []).append(trade)
         self._totals["late"] += 1
         return Outcome.REVISION
@@ -273,7 +275,8 @@ class BarBuilder:
         for market, (trades, liquidations, revision) in old.items():
             old[market] = _Held(shrink(trades), shrink(liquidations), revision)
         if self._frozen:
-            self._frozen = {key for key in self._frozen if key[0] > second - self.horizon_s}
+            oldest = second - self.horizon_s
+            self._frozen = {key: bar for key, bar in self._frozen.items() if key[0] > oldest}
         return Closed(bars, tuple(bar for bar in revisions if bar is not None))
 
     def _seal(self, second: int, market: str, trades: list[Trade]) -> Bar:
@@ -297,9 +300,24 @@ class BarBuilder:
             return None
         ticks = unpack(held.trades) if trades is None else trades
         forced = unpack(held.liquidations) if liquidations is None else liquidations
-        revision = held.revision + 1
-        self._hold(second, market, ticks, forced, revision)
-        return bar_of(market, second, ticks, forced, revision)
+        bar = bar_of(market, second, ticks, forced, held.revision + 1)
+        self._hold(second, market, ticks, forced, bar.revision)
+        return self._thaw(key, bar) if key in self._frozen else bar
+
+    def _thaw(self, key: Key, bar: Bar) -> Bar | None:
+        """The bar, once it has all that the restored one counts; until then that one stays as it is."""
+        given = self._frozen[key]
+        if has_less(bar, given):
+            self._set_revision(key, given.revision)
+            self.lacking.add(key)
+            return None
+        del self._frozen[key]
+        self.lacking.discard(key)
+        if same_bar(bar, given):
+            self._set_revision(key, given.revision)
+            return None
+        self._set_revision(key, given.revision + 1)
+        return replace(bar, revision=given.revision + 1)
 
     def _merge(self, held: bytes | None, late: list[Row]) -> Ticks | None:
         """The set with the late rows in it; None where that changes nothing."""
@@ -326,8 +344,8 @@ class BarBuilder:
 
         ``known`` are the bars it had given out for them, latest revisions; ``trades`` every trade still on
         record from ``first`` on, in any order. A bar that its trades now exceed is given out again with the
-        next close. A bar that they no longer reach - some are lost - stays as it is: what comes late for
-        it is refused as beyond the horizon.
+        next close. A bar that they no longer reach - some are lost - stays as it is until what comes for it
+        reaches it, and is ``lacking`` from the first that comes on.
         """
         self._below_floor = Outcome.BEYOND_HORIZON  # there were seconds before
         self.begin(first)
@@ -367,8 +385,7 @@ class BarBuilder:
             unknown.discard(key)
             bar = built.get(given.second, {}).get(given.market)
             if bar is None or has_less(bar, given):
-                self._frozen.add(key)
-                self._held.get(given.second, {}).pop(given.market, None)
+                self._frozen[key] = given
                 continue
             self._set_revision(key, given.revision)
             if not same_bar(bar, given):

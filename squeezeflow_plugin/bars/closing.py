@@ -74,6 +74,7 @@ class Closer:
         self._called_ns = started_ns
         """Local time of the last close."""
         self._refused: list[Refused] = []
+        self._lacking: frozenset[tuple[int, str]] = frozenset()
 
     @property
     def last_second(self) -> int | None:
@@ -99,8 +100,8 @@ class Closer:
         if first is None or last is None:
             raise ValueError("there is no record to resume from")
         first = max(first, last - self.builder.horizon_s + 1)
-        stops = {each.market: each.stop for each in self.ledger.intervals()}
-        self.builder.restore(first, last, known.values(), self.watch.interrupted(trades, stops))
+        heard = self.watch.interrupted(trades, self.ledger.intervals())
+        self.builder.restore(first, last, known.values(), heard)
         # Receive times of an earlier run say nothing about this run's clock.
         self.builder.take_newest()
 
@@ -192,6 +193,7 @@ class Closer:
         bars, revisions = self.builder.close(second)
         deadline_ns = self._deadline_ns(second, offset_ns)
         self.watch.expire(second - self.builder.horizon_s + 1)
+        self._name_lacking()
         self._correct(second, local_now_ns)
         covered = self.ledger.close(second, second * NS_PER_SECOND + offset_ns, deadline_ns)
         self.watch.silent(self.ledger.silent, second, local_now_ns)
@@ -218,6 +220,11 @@ class Closer:
                 self.ledger.repair(change)
             else:
                 self.ledger.doubt(change)
+
+    def _name_lacking(self) -> None:
+        if self.builder.lacking != self._lacking:
+            self._lacking = frozenset(self.builder.lacking)
+            self.watch.lack(self._lacking)
 
     def _second(self, local_ns: int) -> int:
         """The second of market time that it is at that local time."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from squeezeflow_plugin.bars.gaps import MarketGaps
-from squeezeflow_plugin.bars.holes import Lost
+from squeezeflow_plugin.bars.holes import Lost, Uncovered
 from squeezeflow_plugin.feeds.recovery import Continuity, Gap
 from squeezeflow_plugin.market import NS_PER_SECOND, Interval, Trade
 
@@ -81,13 +81,20 @@ class ContinuityWatch:
         for gaps in self._known(markets):
             gaps.silent(second, now_ns)
 
-    def interrupted(self, trades: Iterable[Trade], covered_stops: Mapping[str, int]) -> Iterator[Trade]:
+    def interrupted(self, trades: Iterable[Trade], covered: Iterable[Interval]) -> Iterator[Trade]:
         """Take in, and hand on, an earlier run's trades; after the last one nobody listened.
 
-        ``covered_stops`` is where each market's covered seconds ended. Where ids are no sequence, what came
-        later says nothing about what was missed before it.
+        ``covered`` are the covered seconds, by market and start. Where ids are no sequence, what came later
+        says nothing about what was missed before it: what lies between two intervals is asked for again.
         """
         markets = self._markets
+        covered_stops: dict[str, int] = {}
+        between: dict[str, list[Uncovered]] = {}
+        for each in covered:
+            if each.market in covered_stops and not self.is_sequence(each.market):
+                span = covered_stops[each.market], each.start
+                between.setdefault(each.market, []).append(Uncovered(span))
+            covered_stops[each.market] = each.stop
         for trade in trades:
             gaps = markets.get(trade.market)
             if gaps is not None and (
@@ -95,8 +102,11 @@ class ContinuityWatch:
                 or trade.exchange_ns < covered_stops.get(trade.market, 0) * NS_PER_SECOND
             ):
                 self.add((trade,))
+                for uncovered in between.get(trade.market, ()):
+                    uncovered.note(trade)
             yield trade
         for name, gaps in markets.items():
+            gaps.reopen(between.get(name, ()))
             gaps.interrupted(covered_stops.get(name, gaps.last_ns // NS_PER_SECOND))
 
     def settle(self, second: int, now_ns: int) -> tuple[Interval, ...]:
@@ -108,6 +118,14 @@ class ContinuityWatch:
                 changes += [Interval(name, *span) for span in freed]
                 changes += [Interval(name, *span, complete=False) for span in doubted]
         return tuple(changes)
+
+    def lack(self, keys: Iterable[tuple[int, str]]) -> None:
+        """The bars of these seconds and markets, and of no others, may lack trades."""
+        for gaps in self._markets.values():
+            gaps.lacking = []
+        for second, market in sorted(keys):
+            if market in self._markets:
+                self._markets[market].lacking.append((second, second + 1))
 
     def due(self, now_ns: int) -> tuple[Gap, ...]:
         """What to ask the exchanges for now, by market."""

@@ -12,10 +12,10 @@ time, seconds are market time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from squeezeflow_plugin.bars.holes import Hole, Lost, Pending, touched
+from squeezeflow_plugin.bars.holes import Hole, Lost, Pending, Uncovered, touched
 from squeezeflow_plugin.bars.spans import Span, union, within, without
 from squeezeflow_plugin.feeds.recovery import Continuity, Gap
 from squeezeflow_plugin.market import NS_PER_SECOND, Trade
@@ -48,7 +48,7 @@ class MarketGaps:
 
     __slots__ = (
         "_accepts", "_cleared", "_holes", "_is_cut", "_left_out", "_lost", "_second", "_since", "_spans",
-        "_told", "base", "continuity", "last", "last_id", "last_ns", "market", "pending",
+        "_told", "base", "continuity", "lacking", "last", "last_id", "last_ns", "market", "pending",
     )  # fmt: skip
 
     def __init__(self, market: str, continuity: Continuity, accepts: Callable[[Trade], bool]) -> None:
@@ -71,6 +71,8 @@ class MarketGaps:
         self._left_out: list[int] = []
         self._spans: list[Span] = []  # of gaps given up
         self._lost: list[Lost] = []
+        self.lacking: list[Span] = []
+        """Seconds whose bars may lack trades, whatever is asked for."""
 
     @property
     def _late_ns(self) -> int:
@@ -80,7 +82,7 @@ class MarketGaps:
     @property
     def is_troubled(self) -> bool:
         """Whether there is anything to settle or to ask."""
-        return bool(self._holes or self.pending or self._spans or self._told or self._cleared)
+        return bool(self._holes or self.pending or self._spans or self._told or self._cleared or self.lacking)
 
     def take(self, trade: Trade, *, recovered: bool = False) -> None:
         """A trade that was merged, or is about to be."""
@@ -159,13 +161,21 @@ class MarketGaps:
             self._cleared.append(hole.span)
         self.down(min(self.last_ns // NS_PER_SECOND, covered_stop))
 
+    def reopen(self, uncovered: Iterable[Uncovered]) -> None:
+        """Holes of an earlier run, of which its trades' times alone tell."""
+        for each in uncovered:
+            before, after = each.before, each.after
+            if before is not None and after is not None:
+                ends = before.trade_id, before.exchange_ns - self._late_ns, after.trade_id, after.exchange_ns
+                self._open(Hole(*ends, -1, -1, each.span, 0, 0))
+
     def doubted(self, second: int, now_ns: int) -> list[Span]:
         """The seconds up to ``second`` that are not known to be complete."""
         self._spans = within(self._spans, second - KEEP_S, FAR)
         spans = [hole.span for hole in self._holes if now_ns - hole.since_ns >= DOUBT_NS]
         if self.pending is not None and self.pending.doubts:
             spans.append((self.pending.start, max(second, self.pending.start) + 1))
-        return within(union([*self._spans, *spans]), second - KEEP_S, FAR)
+        return within(union([*self._spans, *spans, *self.lacking]), second - KEEP_S, FAR)
 
     def settle(self, second: int, now_ns: int) -> tuple[list[Span], list[Span]]:
         """What has changed since the last call about the seconds to ``second``: doubted, doubted no more."""

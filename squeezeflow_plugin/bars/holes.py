@@ -8,7 +8,7 @@ import msgspec
 
 from squeezeflow_plugin.bars.spans import Span
 from squeezeflow_plugin.feeds.recovery import Gap
-from squeezeflow_plugin.market import NS_PER_SECOND
+from squeezeflow_plugin.market import NS_PER_SECOND, Trade
 
 
 class Lost(msgspec.Struct, frozen=True):
@@ -49,6 +49,26 @@ class Pending:
     next_ns: int = 0
     tries: int = 0
     doubts: bool = True
+
+
+@dataclass(slots=True)
+class Uncovered:
+    """The seconds ``span`` were not covered; the last known trade before them, and the first one after."""
+
+    span: Span
+    before: Trade | None = None
+    after: Trade | None = None
+
+    def note(self, trade: Trade) -> None:
+        """A trade that is known, in any order."""
+        if trade.liquidation:
+            return
+        second = trade.exchange_ns // NS_PER_SECOND
+        if second < self.span[0]:
+            if self.before is None or self.before.exchange_ns <= trade.exchange_ns:
+                self.before = trade
+        elif second >= self.span[1] and (self.after is None or trade.exchange_ns < self.after.exchange_ns):
+            self.after = trade
 
 
 def touched(after_ns: int, before_ns: int) -> Span:

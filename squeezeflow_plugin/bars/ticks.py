@@ -206,6 +206,8 @@ def has_less(bar: Bar, than: Bar) -> bool:
     return (
         bar.cbuy < than.cbuy
         or bar.csell < than.csell
+        or bar.vbuy < than.vbuy * (1 - _SUM_SLACK)
+        or bar.vsell < than.vsell * (1 - _SUM_SLACK)
         or bar.lbuy < than.lbuy * (1 - _SUM_SLACK)
         or bar.lsell < than.lsell * (1 - _SUM_SLACK)
     )

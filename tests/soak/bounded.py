@@ -136,7 +136,8 @@ def table(sums: Mapping[str, Sum], elapsed_s: float) -> str:
     rows.append(["CPU s", *(f"{sums[name].cpu_s:,.0f}" for name in names)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
-        row[0].ljust(widths[0]) + "".join("  " + cell.rjust(n) for cell, n in zip(row[1:], widths[1:], strict=True))
+        row[0].ljust(widths[0])
+        + "".join("  " + cell.rjust(n) for cell, n in zip(row[1:], widths[1:], strict=True))
         for row in rows
     ]
     return "\n".join([*lines, f"elapsed {elapsed_s:,.0f} s"])

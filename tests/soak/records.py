@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from squeezeflow_plugin.market import Bar, ClosingRecord, Interval
 
-_LONGEST_S = 12
+_LONGEST_S = 4
 _LATEST_S = 15
 _EACH = (1, 3)
 

@@ -34,7 +34,7 @@ from tests.soak.wire_reader import WireReader
 MARKETS = 32
 """So many markets are made; the seeds share them, so many at a time."""
 SHARED_BY = 8
-FAULTS_S = (15, 75)
+FAULTS_S = (12, 62)
 _MEMORY = Path("/dev/shm")
 
 

@@ -27,7 +27,7 @@ from tests.soak.inner import Inner, InnerFault
 from tests.soak.oracle import Key, Values, stored_bars
 from tests.soak.wire_market import START, Market
 
-JUDGED_S = (5, 95)
+JUDGED_S = (5, 82)
 VERDICTS = ("lost", "twice", "wrong", "unflagged", "misread")
 """Each of them should be 0."""
 _KEPT_MS = 4000
@@ -152,9 +152,7 @@ def _torn(instrument: Instrument, faults: Sequence[Fault], inner: Sequence[Inner
     if not instrument.exchange.startswith("BINANCE"):
         return set()
     ends = [
-        f.start_ms
-        for f in faults
-        if f.exchange == instrument.exchange and f.kind in {Kind.CUT, Kind.SILENCE}
+        f.start_ms for f in faults if f.exchange == instrument.exchange and f.kind in {Kind.CUT, Kind.SILENCE}
     ]
     ends += [START * 1000 + int(1000 * f.start_s) for f in inner if f.kind is Inner.KILL]
     return {second for end in ends for second in range((end - _KEPT_MS) // 1000, end // 1000 + 1)}

@@ -27,7 +27,7 @@ from tests.soak import wire_binance
 DIALECTS: Mapping[str, Dialect] = {**dialects(), **wire_binance.DIALECTS}
 ORIGIN = whole_minute(1_767_225_600)
 START = ORIGIN + 120
-RUN_S = 135
+RUN_S = 115
 EXCHANGES = 7
 BUCKET_MS = 100
 """Trades that are sent within it share a step."""
@@ -96,7 +96,7 @@ def market(seed: int) -> Market:
     profile = asset_profile("TON")
     names = sorted(random.Random(seed).sample(sorted(DIALECTS), EXCHANGES))
     others = tuple(echo for name in names for echo in DIALECTS[name].markets(profile))
-    squeeze = Script((Episode(1 if seed % 2 else -1, ORIGIN - BUILD_S, START + 40),))
+    squeeze = Script((Episode(1 if seed % 2 else -1, ORIGIN - BUILD_S, START + 30),))
     source = GeneratedAsset(
         profile, seed, first_state(profile, ORIGIN), squeeze, delays=Delays(late_share=0.003)
     )

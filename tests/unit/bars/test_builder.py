@@ -243,17 +243,44 @@ def test_a_builder_restored_from_its_trades_ends_in_the_same_bars(
     assert contents(known) == contents(whole)
 
 
-def test_a_restored_bar_whose_trades_are_lost_is_never_replaced_by_less() -> None:
+def restored_with_less() -> BarBuilder:
+    """Trades 1, 2 and 6 of the first second were given out, 1 alone is on record."""
     builder = BarBuilder()
     builder.begin(START)
-    builder.add_all([trade(START, 1), trade(START, 2), trade(START + 1, 3)])
+    builder.add_all([trade(START, 1), trade(START, 2), trade(START, 6), trade(START + 1, 3)])
     known = [*builder.close(START).bars, *builder.close(START + 1).bars]
     restored = BarBuilder()
     restored.restore(START, START + 1, known, [trade(START, 1), trade(START + 1, 3)])
-    assert restored.add(trade(START, 4)) is Outcome.BEYOND_HORIZON
+    return restored
+
+
+def test_a_restored_bar_whose_trades_are_lost_is_never_replaced_by_less() -> None:
+    restored = restored_with_less()
+    assert restored.add(trade(START, 4)) is Outcome.REVISION
     assert restored.add(trade(START + 1, 5)) is Outcome.REVISION
     [bar] = restored.close(START + 2).revisions
     assert (bar.second, bar.cbuy, bar.revision) == (START + 1, 2, 1)
+    assert restored.lacking == {(START, "X:a")}
+
+
+def test_a_restored_bar_goes_on_once_it_has_all_its_trades_again() -> None:
+    restored = restored_with_less()
+    restored.add_all([trade(START, 2), trade(START, 1)])
+    assert restored.close(START + 2).revisions == ()
+    restored.add_all([trade(START, 6), trade(START, 4)])
+    [bar] = restored.close(START + 3).revisions
+    assert (bar.second, bar.cbuy, bar.revision) == (START, 4, 1)
+    restored.add(trade(START, 7))
+    [bar] = restored.close(START + 4).revisions
+    assert (bar.cbuy, bar.revision) == (5, 2)
+    assert not restored.lacking
+
+
+def test_a_restored_bar_that_gets_its_own_trades_again_is_not_given_out_again() -> None:
+    restored = restored_with_less()
+    restored.add_all([trade(START, 6), trade(START, 2)])
+    assert restored.close(START + 2).revisions == ()
+    assert not restored.lacking
 
 
 @given(runs())
