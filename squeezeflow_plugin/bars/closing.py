@@ -116,7 +116,8 @@ class Closer:
     def on_live(self, markets: Iterable[str], at_ns: int) -> None:
         """The exchange acknowledged the markets' subscriptions."""
         self.ledger.live(markets, at_ns)
-        self.watch.live(markets, self._second(at_ns), at_ns)
+        # Until the offset is known well, it may seem earlier than what is closed already.
+        self.watch.live(markets, max(self._second(at_ns), self._closed_ns // NS_PER_SECOND), at_ns)
 
     def on_down(self, markets: Iterable[str], at_ns: int) -> None:
         """The markets' connection ended, or ended being complete, at that time."""

@@ -101,7 +101,8 @@ class ContinuityWatch:
                 gaps.continuity.sequence
                 or trade.exchange_ns < covered_stops.get(trade.market, 0) * NS_PER_SECOND
             ):
-                self.add((trade,))
+                if gaps.continuity.sequence or trade.received_ns:  # one that was asked for ends no gap
+                    self.add((trade,))
                 for uncovered in between.get(trade.market, ()):
                     uncovered.note(trade)
             yield trade

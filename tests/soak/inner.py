@@ -1,4 +1,4 @@
-"""Faults behind the feeds, in simulated time: a collector that is killed, a journal, a store and a bus that fail.
+"""Faults behind the feeds, in simulated time: kills of the collector, a failing journal, store and bus.
 
 The journal, the store and the bus are the real ones; while a fault lasts, they answer as theirs answers when
 the disk is full, the file locked or the server gone.
@@ -57,7 +57,7 @@ _KILLS = (0, 1, 1, 2)
 
 @dataclass(frozen=True)
 class InnerFault:
-    """One fault over ``[start_s, stop_s)``, in seconds from the beginning; ``torn`` for a kill in an append."""
+    """One fault over ``[start_s, stop_s)``, seconds from the beginning; ``torn``: a kill in an append."""
 
     kind: Inner
     start_s: float

@@ -1,4 +1,4 @@
-"""Closing records as a troubled collector would have written them: silences, holes, repairs, late revisions."""
+"""Closing records as a troubled collector writes them: silences, holes, repairs, late revisions."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ import random
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -59,7 +59,7 @@ START = STOP - LIVED_S
 METHOD = {**PARAMS, "min_hold": 15, "min_score": 2.0, "exit_threshold": 0.05}
 RESTARTS = (1, 2)
 _HALF_SECOND_NS = NS_PER_SECOND // 2
-_MEMORY = Path("/dev/shm")
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of a random name is made in it
 
 
 @dataclass(frozen=True)

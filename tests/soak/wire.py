@@ -23,7 +23,7 @@ from squeezeflow_plugin.market import NS_PER_SECOND
 from squeezeflow_plugin.simulator.echoes import Ids
 from squeezeflow_plugin.simulator.faults import Fault, script
 from tests.soak import wire_market
-from tests.soak.inner import Inner, InnerFault, Troubles, TroubledBus, inner_script
+from tests.soak.inner import Inner, InnerFault, TroubledBus, Troubles, inner_script
 from tests.soak.stepped import LoopClock, run_stepped
 from tests.soak.wire_exchanges import Exchanges
 from tests.soak.wire_judge import Played, WireOutcome, judged
@@ -35,7 +35,7 @@ MARKETS = 32
 """So many markets are made; the seeds share them, so many at a time."""
 SHARED_BY = 8
 FAULTS_S = (12, 62)
-_MEMORY = Path("/dev/shm")
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of a random name is made in it
 
 
 def play_wire(

@@ -1,4 +1,4 @@
-"""The exchanges of a wire schedule: their sockets and REST answers in memory, troubled by a script of faults."""
+"""The exchanges of a wire schedule: sockets and REST answers in memory, troubled by a script of faults."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from squeezeflow_plugin.feeds.reconnect import Backoff
 from squeezeflow_plugin.market import NS_PER_SECOND, ClosingRecord, Instrument
 from squeezeflow_plugin.settings import Endpoint
 from squeezeflow_plugin.simulator.floor import prefix
-from tests.soak.inner import Troubles, TroubledBus, TroubledJournal, TroubledStore
+from tests.soak.inner import TroubledBus, TroubledJournal, TroubledStore, Troubles
 from tests.soak.stepped import LoopClock
 from tests.soak.wire_exchanges import Exchanges, MemoryConnection
 

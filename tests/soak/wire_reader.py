@@ -10,7 +10,7 @@ import msgspec
 from squeezeflow_plugin.errors import BusError, BusGapError
 from squeezeflow_plugin.market import ClosingRecord
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
-from tests.soak.inner import Inner, Troubles, TroubledBus
+from tests.soak.inner import Inner, TroubledBus, Troubles
 
 _EVERY_S = 0.7
 _AT_ONCE = 600

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from squeezeflow_plugin.bars.continuity import ContinuityWatch
 from squeezeflow_plugin.bars.gaps import (
     ASK_NS,
     DOUBT_NS,
@@ -17,7 +18,7 @@ from squeezeflow_plugin.bars.gaps import (
     MarketGaps,
 )
 from squeezeflow_plugin.feeds.recovery import Continuity, Gap
-from squeezeflow_plugin.market import NS_PER_SECOND, Trade
+from squeezeflow_plugin.market import NS_PER_SECOND, Interval, Trade
 
 MARKET = "X:a"
 START = 1_767_225_600
@@ -278,6 +279,19 @@ def test_a_market_whose_connection_ended_before_its_first_trade_has_a_hole_up_to
     assert seconds(gaps.settle(START + 9, LATER)[0]) == [2, 3, 4, 5, 6, 7, 8]
     (lost,) = gaps.take_lost()
     assert lost.reason == UNHEARD
+
+
+def test_what_an_earlier_run_did_not_cover_is_asked_for_again() -> None:
+    watch = ContinuityWatch({MARKET: Continuity(sequence=False)})
+    covered = [Interval(MARKET, START + first, START + stop) for first, stop in ((5, 10), (14, 20))]
+    heard = [trade(1, 8.0), trade(2, 9.5), trade(7, 14.2), trade(6, 14.1), trade(8, 19.0)]
+    assert list(watch.interrupted(heard, covered)) == heard
+    [gap] = watch.due(ns(30))
+    assert gap == Gap(MARKET, "2", ns(9.5) - LATE_NS, "6", ns(14.1))
+    assert seconds(watch.of(MARKET).doubted(START + 20, ns(30)))[:4] == [10, 11, 12, 13]
+    watch.settle(START + 20, ns(30))
+    watch.of(MARKET).answered(gap, True, ns(31))
+    assert Interval(MARKET, START + 10, START + 14) in watch.settle(START + 21, ns(31))
 
 
 def test_a_gap_ends_with_a_trade_from_after_the_connection_stood() -> None:
