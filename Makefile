@@ -15,7 +15,7 @@ RUN_SERVERS := $(if $(filter influx,$(STORE))$(filter redis,$(BUS)),scripts/with
 JUDGED := squeezeflow_plugin user_data/strategies user_data/hyperopts docs docker benchmarks examples run_backtest.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak servers check bench docs dist format constraints secrets clean
+.PHONY: help run test soak soak-fuzz soak-processes servers check bench docs dist format constraints secrets clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -45,9 +45,14 @@ servers: ## See that influxd and redis-server are there for the tests to start (
 test: $(VENV)/.dev servers ## Every test, with branch coverage; PYTEST_ARGS narrows it
 	PATH="$(abspath $(BIN)):$$PATH" TEST_SERVERS=required $(BIN)/python -m pytest --cov --cov-report=term:skip-covered -q $(PYTEST_ARGS)
 
-soak: $(VENV)/.dev servers ## Seeded faults on the wire, spoiled frames, real processes; SOAK_SEEDS=3 SOAK_MINUTES=60 SOAK_WIRE=1000
-	$(BIN)/python -m tests.soak --schedule wire --seed $(or $(SEED),1) --seeds $(or $(SOAK_WIRE),1000)
-	$(BIN)/python -m tests.soak --schedule fuzz --seed $(or $(SEED),1)
+soak: $(VENV)/.dev ## Seeded faults in simulated time, on every core; SOAK_MINUTES=15 SOAK_WIRE=2000 SOAK_BOT=50 SEED=1
+	$(BIN)/python -m tests.soak.bounded --seed $(or $(SEED),1) --minutes $(or $(SOAK_MINUTES),15) \
+		--wire $(or $(SOAK_WIRE),2000) --bot $(or $(SOAK_BOT),50) $(SOAK_ARGS)
+
+soak-fuzz: $(VENV)/.dev ## 100,000 spoiled frames an adapter
+	$(BIN)/python -m tests.soak --schedule fuzz --seed $(or $(SEED),1) $(SOAK_ARGS)
+
+soak-processes: $(VENV)/.dev servers ## Seeded faults of real processes and servers; SOAK_SEEDS=3 SOAK_MINUTES=60
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.soak --seed $(or $(SEED),1) --seeds $(or $(SOAK_SEEDS),1) \
 		--minutes $(or $(SOAK_MINUTES),0) $(SOAK_ARGS)
 

@@ -5,22 +5,25 @@ from __future__ import annotations
 import pytest
 
 from squeezeflow_plugin.simulator.faults import Kind
+from tests.soak.inner import Inner
 from tests.soak.wire import play_wire
 
 SEEDS = range(20)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_no_bar_is_wrong_unnoticed_whatever_the_wire_does(seed: int) -> None:
+def test_no_bar_is_wrong_unnoticed_whatever_wire_journal_store_and_bus_do(seed: int) -> None:
     outcome = play_wire(seed)
-    assert set(outcome.faults) == {kind.value for kind in Kind}
-    assert outcome.bars > 1000
+    kinds = {kind.value for kind in (*Kind, *Inner)}
+    assert kinds - {Inner.KILL.value} <= set(outcome.faults) <= kinds
+    assert outcome.bars > 500
     assert outcome.is_ok, f"{outcome.line()}; play it again with: {outcome.replay}"
 
 
 def test_a_wire_without_faults_has_no_holes_beside_quiet_markets() -> None:
-    outcome = play_wire(0, ())
-    assert (outcome.twice, outcome.unflagged, outcome.unrepaired, outcome.rejected) == (0, 0, 0, 0)
+    outcome = play_wire(0, (), ())
+    assert outcome.is_ok, outcome.line()
+    assert outcome.rejected == 0
 
 
 def test_a_seed_plays_the_same_again() -> None:
