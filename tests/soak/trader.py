@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
+import os
 import random
 import shutil
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -216,10 +217,19 @@ def _shared() -> Path | None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """FreqTrade and its strategy say much; here only what they order counts."""
-    level = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
+    """FreqTrade, its loggers and its progress bars say much; here only what they order counts."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [(number, os.dup(number)) for number in (1, 2)]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
+        for number, _ in kept:
+            os.dup2(nowhere, number)
         yield
     finally:
-        logging.disable(level)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, copy in kept:
+            os.dup2(copy, number)
+            os.close(copy)
+        os.close(nowhere)
