@@ -100,7 +100,7 @@ class Closer:
         if first is None or last is None:
             raise ValueError("there is no record to resume from")
         first = max(first, last - self.builder.horizon_s + 1)
-        heard = self.watch.interrupted(trades, self.ledger.intervals())
+        heard = self.watch.interrupted(trades, self.ledger.intervals(), last + 1)
         self.builder.restore(first, last, known.values(), heard)
         # Receive times of an earlier run say nothing about this run's clock.
         self.builder.take_newest()

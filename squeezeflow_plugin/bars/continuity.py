@@ -20,6 +20,9 @@ from squeezeflow_plugin.bars.holes import Lost, Uncovered
 from squeezeflow_plugin.feeds.recovery import Continuity, Gap
 from squeezeflow_plugin.market import NS_PER_SECOND, Interval, Trade
 
+MOST_SKEW_NS = 60 * NS_PER_SECOND
+"""Exchanges whose clocks are further off say nothing about the time."""
+
 
 def _always(_trade: Trade) -> bool:
     return True
@@ -81,10 +84,11 @@ class ContinuityWatch:
         for gaps in self._known(markets):
             gaps.silent(second, now_ns)
 
-    def interrupted(self, trades: Iterable[Trade], covered: Iterable[Interval]) -> Iterator[Trade]:
+    def interrupted(self, trades: Iterable[Trade], covered: Iterable[Interval], stop: int) -> Iterator[Trade]:
         """Take in, and hand on, an earlier run's trades; after the last one nobody listened.
 
-        ``covered`` are the covered seconds, by market and start. Where ids are no sequence, what came later
+        The trades come in the order of receipt. ``covered`` are the covered seconds, by market and start;
+        ``stop`` follows the last one of which anything is known. Where ids are no sequence, what came later
         says nothing about what was missed before it: what lies between two intervals is asked for again.
         """
         markets = self._markets
@@ -95,13 +99,16 @@ class ContinuityWatch:
                 span = covered_stops[each.market], each.start
                 between.setdefault(each.market, []).append(Uncovered(span))
             covered_stops[each.market] = each.stop
+        is_known = True
         for trade in trades:
+            is_known = is_known and not _is_after(trade, stop)
             gaps = markets.get(trade.market)
             if gaps is not None and (
                 gaps.continuity.sequence
                 or trade.exchange_ns < covered_stops.get(trade.market, 0) * NS_PER_SECOND
             ):
-                if gaps.continuity.sequence or trade.received_ns:  # one that was asked for ends no gap
+                # One that was asked for ends no gap; one that came after all that is known may be repeated.
+                if gaps.continuity.sequence or (trade.received_ns and is_known):
                     self.add((trade,))
                 for uncovered in between.get(trade.market, ()):
                     uncovered.note(trade)
@@ -147,3 +154,9 @@ class ContinuityWatch:
 
     def _known(self, markets: Iterable[str]) -> list[MarketGaps]:
         return [self._markets[name] for name in markets if name in self._markets]
+
+
+def _is_after(trade: Trade, stop: int) -> bool:
+    """Whether second ``stop`` was over when the trade came, as far as its own time tells."""
+    is_told = abs(trade.exchange_ns - trade.received_ns) < MOST_SKEW_NS
+    return is_told and trade.exchange_ns >= (stop + 1) * NS_PER_SECOND

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -285,13 +286,26 @@ def test_what_an_earlier_run_did_not_cover_is_asked_for_again() -> None:
     watch = ContinuityWatch({MARKET: Continuity(sequence=False)})
     covered = [Interval(MARKET, START + first, START + stop) for first, stop in ((5, 10), (14, 20))]
     heard = [trade(1, 8.0), trade(2, 9.5), trade(7, 14.2), trade(6, 14.1), trade(8, 19.0)]
-    assert list(watch.interrupted(heard, covered)) == heard
+    assert list(watch.interrupted(heard, covered, START + 20)) == heard
     [gap] = watch.due(ns(30))
     assert gap == Gap(MARKET, "2", ns(9.5) - LATE_NS, "6", ns(14.1))
     assert seconds(watch.of(MARKET).doubted(START + 20, ns(30)))[:4] == [10, 11, 12, 13]
     watch.settle(START + 20, ns(30))
     watch.of(MARKET).answered(gap, True, ns(31))
     assert Interval(MARKET, START + 10, START + 14) in watch.settle(START + 21, ns(31))
+
+
+def test_what_was_repeated_or_asked_for_after_all_that_is_known_ends_no_gap() -> None:
+    """The stream brought nothing after trade 1; what shows it was not stored before the end."""
+    watch = ContinuityWatch({MARKET: Continuity(sequence=False)})
+    asked = msgspec.structs.replace(trade(3, 8.5), received_ns=0)
+    repeated = [trade(5, 12.5, received=12.6), trade(4, 9.0, received=12.6)]
+    list(
+        watch.interrupted(
+            [trade(1, 4.0), asked, *repeated], [Interval(MARKET, START, START + 10)], START + 10
+        )
+    )
+    assert seconds(watch.of(MARKET).doubted(START + 9, ns(20))) == [4, 5, 6, 7, 8, 9]
 
 
 def test_a_gap_ends_with_a_trade_from_after_the_connection_stood() -> None:
