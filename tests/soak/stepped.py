@@ -37,7 +37,12 @@ class SteppedLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now_s
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # noqa: ARG002 - asyncio's signature
+    def run_in_executor(  # type: ignore[override]  # which arguments the function takes is not checked here
+        self,
+        executor: Any,  # noqa: ARG002 - asyncio's signature
+        func: Callable[..., Any],
+        *args: Any,
+    ) -> asyncio.Future[Any]:
         async def work() -> Any:
             return func(*args)
 

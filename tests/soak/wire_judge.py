@@ -108,9 +108,17 @@ def judged(played: Played) -> WireOutcome:
                 worst.append(f"{what}: {second - START} s {truth} was {bar}")
             found[what] += bool(what)
     kinds = [fault.kind.value for fault in faults] + [fault.kind.value for fault in played.inner]
-    counts = ("trades", "bars", "holes", "lost", "twice", "wrong", "unflagged")
     return WireOutcome(
-        played.seed, Counter(kinds), **{name: found[name] for name in counts}, worst=tuple(worst)
+        played.seed,
+        Counter(kinds),
+        trades=found["trades"],
+        bars=found["bars"],
+        holes=found["holes"],
+        lost=found["lost"],
+        twice=found["twice"],
+        wrong=found["wrong"],
+        unflagged=found["unflagged"],
+        worst=tuple(worst),
     )
 
 
