@@ -110,16 +110,7 @@ class BarBuilder:
         received = totals["new"] + totals["late"] + sum(totals[name] for name in REFUSALS.values())
         received += sum(len(trades) for markets in self._open.values() for trades in markets.values())
         received += len(self._quarantine)
-        return Counts(
-            received,
-            totals["late"],
-            totals["duplicates"],
-            totals["conflicts"],
-            totals["beyond_horizon"],
-            totals["ahead"],
-            totals["earlier"],
-            totals["quarantined"],
-        )
+        return Counts(received, **{name: totals[name] for name in Counts.__struct_fields__[1:]})
 
     def begin(self, second: int) -> None:
         """``second`` is the first to be closed; what waits for an earlier one is refused as ``EARLIER``."""
@@ -305,19 +296,25 @@ class BarBuilder:
         return self._thaw(key, bar) if key in self._frozen else bar
 
     def _thaw(self, key: Key, bar: Bar) -> Bar | None:
-        """The bar, once it has all that the restored one counts; until then that one stays as it is."""
+        """The bar, once it has all that the restored one counts; until then that one stays as it is.
+
+        Liquidations that are on record nowhere stay in it: no exchange gives them again.
+        """
         given = self._frozen[key]
-        if has_less(bar, given):
+        lbuy, lsell = max(bar.lbuy, given.lbuy), max(bar.lsell, given.lsell)
+        whole = replace(bar, lbuy=lbuy, lsell=lsell, revision=given.revision + 1)
+        if has_less(whole, given):
             self._set_revision(key, given.revision)
             self.lacking.add(key)
             return None
-        del self._frozen[key]
         self.lacking.discard(key)
-        if same_bar(bar, given):
-            self._set_revision(key, given.revision)
-            return None
-        self._set_revision(key, given.revision + 1)
-        return replace(bar, revision=given.revision + 1)
+        is_new = not same_bar(whole, given)
+        if (bar.lbuy, bar.lsell) == (lbuy, lsell):
+            del self._frozen[key]
+        elif is_new:
+            self._frozen[key] = whole
+        self._set_revision(key, given.revision + is_new)
+        return whole if is_new else None
 
     def _merge(self, held: bytes | None, late: list[Row]) -> Ticks | None:
         """The set with the late rows in it; None where that changes nothing."""

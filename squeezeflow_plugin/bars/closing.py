@@ -30,6 +30,8 @@ UNHEARD_NS = 2 * NS_PER_SECOND
 """So long a stream may take to bring a trade that the exchange's REST API knows."""
 AHEAD_S = 2
 """Trades dated further ahead of market time are in quarantine until their second comes."""
+MOST_REPLAYED_S = 60
+"""Older trades hardly come when a subscription begins."""
 _MERGED = frozenset({Outcome.NEW, Outcome.REVISION})
 
 
@@ -116,8 +118,7 @@ class Closer:
     def on_live(self, markets: Iterable[str], at_ns: int) -> None:
         """The exchange acknowledged the markets' subscriptions."""
         self.ledger.live(markets, at_ns)
-        # Until the offset is known well, it may seem earlier than what is closed already.
-        self.watch.live(markets, max(self._second(at_ns), self._closed_ns // NS_PER_SECOND), at_ns)
+        self.watch.live(markets, self._live_second(at_ns), at_ns)
 
     def on_down(self, markets: Iterable[str], at_ns: int) -> None:
         """The markets' connection ended, or ended being complete, at that time."""
@@ -226,6 +227,17 @@ class Closer:
         if self.builder.lacking != self._lacking:
             self._lacking = frozenset(self.builder.lacking)
             self.watch.lack(self._lacking)
+
+    def _live_second(self, at_ns: int) -> int:
+        """The second in which trades came again, rather too late than too early.
+
+        Just after a start the trades that exchanges replay make it seem to be earlier than it is, and then
+        local time is heard as well: by how much it is off is not known yet.
+        """
+        second = max(self._second(at_ns), self._closed_ns // NS_PER_SECOND)
+        if at_ns - self._started_ns >= self._grace_ns:
+            return second
+        return min(max(second, at_ns // NS_PER_SECOND), second + MOST_REPLAYED_S)
 
     def _second(self, local_ns: int) -> int:
         """The second of market time that it is at that local time."""

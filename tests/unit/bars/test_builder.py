@@ -283,6 +283,23 @@ def test_a_restored_bar_that_gets_its_own_trades_again_is_not_given_out_again() 
     assert not restored.lacking
 
 
+def test_liquidations_that_are_on_record_nowhere_stay_in_a_restored_bar() -> None:
+    builder = BarBuilder()
+    builder.begin(START)
+    forced = trade(START, 9, liquidation=True)
+    builder.add_all([trade(START, 1), trade(START, 2), forced])
+    known = builder.close(START).bars
+    restored = BarBuilder()
+    restored.restore(START, START, known, [trade(START, 1)])
+    restored.add_all([trade(START, 2), trade(START, 3)])
+    [bar] = restored.close(START + 1).revisions
+    assert (bar.cbuy, bar.lbuy, bar.lsell, bar.revision) == (3, known[0].lbuy, known[0].lsell, 1)
+    restored.add(trade(START, 4))
+    [bar] = restored.close(START + 2).revisions
+    assert (bar.cbuy, bar.lbuy, bar.lsell, bar.revision) == (4, known[0].lbuy, known[0].lsell, 2)
+    assert not restored.lacking
+
+
 @given(runs())
 def test_what_is_pending_is_what_the_next_closes_bring(run_: tuple[list[Trade], list[int]]) -> None:
     tape, _ = run_

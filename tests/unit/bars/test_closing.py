@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from squeezeflow_plugin.bars.closing import Closer
 from squeezeflow_plugin.bars.columns import bars_of_trades, columns_of_trades
 from squeezeflow_plugin.bars.outcomes import Outcome
+from squeezeflow_plugin.feeds.recovery import Continuity
 from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord, Interval, Trade
 from tests.unit.bars.tapes import MARKETS, START, bits, contents, reference_frame, tapes, trades_of
 
@@ -28,9 +30,9 @@ def trade(at: float, trade_id: int, lag: float = 0.05, market: str = "X:a") -> T
     return Trade(market, ns(at), str(trade_id), 10.0, 1.0, 10.0, 1, 1, False, ns(at + lag))
 
 
-def settled(skew: float = 0.0, **options: float) -> Closer:
+def settled(skew: float = 0.0, **options: Any) -> Closer:
     """A closer that is live and knows its clock, which is ``skew`` seconds ahead, before START."""
-    closer = Closer("test", MARKETS, started_ns=ns(skew), **options)  # type: ignore[arg-type]  # numbers
+    closer = Closer("test", MARKETS, started_ns=ns(skew), **options)
     closer.on_live(MARKETS, ns(skew - 1))
     closer.on_trades([trade(-0.5, -n, lag=skew) for n in range(1, 6)])
     return closer
@@ -215,6 +217,24 @@ def test_the_seconds_missed_while_dead_are_uncovered_and_have_what_was_received(
     assert [record.second - START for record in more if record.bars] == [2, 3, 10]
     assert [record.second - START for record in more if record.covered] == [10, 11][: len(more) - 8]
     assert more[0].closed_ns >= ns(9.95)
+
+
+def test_replayed_trades_of_another_market_do_not_end_a_gap_too_early() -> None:
+    """They make it seem 15 s earlier than it is, when the market without a sequence goes live again."""
+    continuity = {"X:a": Continuity(sequence=False)}
+    closer = settled(continuity=continuity)
+    records = drained(closer, ns(3))
+    successor = Closer("test", MARKETS, started_ns=ns(20), continuity=continuity)
+    successor.resume(records, [trade(1.2, 7)])
+    successor.on_trades([trade(5 + n, 30 + n, lag=15 - n, market="X:b") for n in range(5)])
+    successor.on_live(["X:a"], ns(20.0))
+    successor.on_trades([trade(19.9, 40, lag=0.1)])
+    assert successor.watch.of("X:a").pending is not None, "trades from before it was live end nothing"
+    successor.on_trades([trade(21.1, 41)])
+    drained(successor, ns(24))
+    first, stop = successor.watch.of("X:a").doubted(START + 24, ns(24))[0]
+    assert first <= START + 1
+    assert stop == START + 21
 
 
 def test_the_recording_of_2024_streamed_with_its_lag_ends_in_the_vectorised_bars(shared: Path) -> None:
