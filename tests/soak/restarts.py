@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from squeezeflow_plugin.market import NS_PER_SECOND
 from squeezeflow_plugin.phases.layout import EXIT_NAMES
 from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.provider.desk import Watched, spec_of
@@ -83,6 +84,7 @@ def run_restarts(
     began, rng = now_s(), random.Random(seed)
     with TradingStage(folder, seed, assets) as stage:
         start = stage.decided() + 1
+        starts_ns: list[int] = []
         order = [kind for _ in range(rounds) for kind in rng.sample(KINDS, len(KINDS))]
         for kind in order:
             if kind == "bot":
@@ -92,6 +94,8 @@ def run_restarts(
                 pause(rng.uniform(0, 5.0))
             stage.kill(kind)
             pause(rng.choice((0.0, rng.uniform(0, 8.0))))
+            if kind == "bot":
+                starts_ns.append(int(now_s() * NS_PER_SECOND))
             stage.start(kind)
             stage.recover()
         stage.stop_entries()
@@ -100,14 +104,22 @@ def run_restarts(
             pause(1.0)
         stop = stage.decided() - 2
         stage.stop()
-        return _judged(stage, name, seed, start, stop, now_s() - began)
+        return _judged(stage, name, seed, (start, stop), starts_ns, now_s() - began)
 
 
-def _judged(stage: TradingStage, name: str, seed: int, start: int, stop: int, elapsed_s: float) -> Restarts:
+def _judged(
+    stage: TradingStage,
+    name: str,
+    seed: int,
+    span: tuple[int, int],
+    starts_ns: Sequence[int],
+    elapsed_s: float,
+) -> Restarts:
+    start, stop = span
     parity = run_parity(stage.settings, "binance", start, stop)
     log = DecisionLog(stage.settings.decisions_path, readonly=True)
     exits = [event for event in log.events() if event.kind == "exit_order" and event.tag in EXIT_NAMES]
-    waits = [_wait(log, event) for event in exits]
+    waits = [_wait(log, event, starts_ns) for event in exits]
     log.close()
     entered = Counter((pair, second) for pair, second, _ in stage.trades())
     return Restarts(
@@ -139,9 +151,11 @@ def _missed(settings: Settings, start: int, stop: int) -> int:
         return len(replay.exits())
 
 
-def _wait(log: DecisionLog, event: TradeEvent) -> tuple[float, bool]:
+def _wait(log: DecisionLog, event: TradeEvent, starts_ns: Sequence[int]) -> tuple[float, bool]:
     """Seconds from the first decision at or after the exit's second to the order; whether that second's own
-    was it.
+    was it. A bot that was killed between the two orders after its next start, so that one's decisions count.
     """
-    first = next(iter(log.read(event.second, event.second + 600, [event.pair])))
-    return (event.at_ns - first.decided_ns) / 1e9, first.second == event.second
+    begun_ns = max((each for each in starts_ns if each < event.at_ns), default=0)
+    rows = log.read(event.second, event.second + 600, [event.pair])
+    first = next(row for row in rows if row.decided_ns >= begun_ns)
+    return (event.at_ns - first.decided_ns) / NS_PER_SECOND, first.second == event.second
