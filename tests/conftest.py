@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -23,6 +25,31 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("house")
 
 SHARED = Path(os.environ.get("SQUEEZEFLOW_SHARED") or Path(__file__).parents[2] / "shared")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def exchanges_closed() -> Iterator[None]:
+    """Close every exchange that FreqTrade opened in the module's tests.
+
+    Its commands leave theirs to the garbage collector, which may finalize a connection before the exchange
+    that would have closed it: the warning of that fails whatever test runs then.
+    """
+    if "freqtrade.exchange" not in sys.modules:  # no test here uses it, and it takes seconds to import
+        yield
+        return
+    exchange_class = sys.modules["freqtrade.exchange"].Exchange
+    made: list[Any] = []
+    construct = exchange_class.__init__
+
+    def constructed(exchange: Any, *args: Any, **options: Any) -> None:
+        made.append(exchange)
+        construct(exchange, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exchange_class, "__init__", constructed)
+        yield
+    for exchange in made:
+        exchange.close()
 
 
 @pytest.fixture(scope="session")
