@@ -11,38 +11,38 @@ control answer, a frame of another kind and a broken one apart and names the bro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import msgspec
 
 from squeezeflow_plugin.errors import FeedProtocolError
-from squeezeflow_plugin.feeds.adapter import LeftOut, Parsed, Refusal, StreamPlan, Subscription
+from squeezeflow_plugin.feeds.adapter import LeftOut, Parsed, Refusal, StreamPlan
+from squeezeflow_plugin.feeds.binance_events import (
+    EVENT_TYPES,
+    AggTradeEvent,
+    EnvelopedTrade,
+    Event,
+    ForcedOrder,
+    Number,
+    SoundTrade,
+    TradeEvent,
+    nanoseconds,
+)
 from squeezeflow_plugin.feeds.reading import (
     INFINITY,
     MAX_AHEAD_NS,
     SKIPPED,
     UNREADABLE,
-    Id,
-    Milliseconds,
-    Symbol,
     amount_error,
     excerpt,
     field_error,
-    json_object,
+    json_document,
     number,
 )
-from squeezeflow_plugin.feeds.session import Amount
-from squeezeflow_plugin.market import Instrument, Side, Trade
+from squeezeflow_plugin.feeds.session import ITEM_SKIPPED, NS_PER_MS
+from squeezeflow_plugin.market import Side, Trade
 
-NS_PER_MS = 1_000_000
-MAX_STREAMS = 1024
-"""Streams a connection may carry."""
-STREAMS_A_FRAME = 100
-CONTROL_INTERVAL_S = 0.25
-"""Binance spot closes a connection that sends more than five messages a second, pings and pongs included."""
-LIFETIME_S = 24 * 3600.0
-"""Every connection is cut after 24 hours."""
 MAX_MARKETS = 20_000
 """How many symbols a session remembers; several times what Binance lists."""
 
@@ -50,101 +50,10 @@ COUNTED_EXECUTIONS = frozenset({"MARKET", "RPI"})
 """Executions between traders (RPI: against a retail price improvement order). Others - INSURANCE_FUND, ADL,
 NA - move positions without crossing the spread."""
 
-TRADES = frozenset({"trade", "aggTrade"})
-"""The kinds of streams that carry a market's trades."""
-
-FOREVER = 2**62
+END_NS = 4_102_444_800_000_000_000
+"""2100: a later time is none that could be meant."""
 NAN = float("nan")
 BUY, SELL = int(Side.BUY), int(Side.SELL)
-
-
-_SHORT = {
-    "event": "e",
-    "symbol": "s",
-    "price": "p",
-    "quantity": "q",
-    "time_ms": "T",
-    "buyer_is_maker": "m",
-}
-
-
-class TradeEvent(msgspec.Struct, frozen=True, gc=False, rename={**_SHORT, "trade_id": "t", "execution": "X"}):
-    """``@trade``. Spot has no execution type, nor have old recordings: those are ordinary trades."""
-
-    event: Literal["trade"]
-    symbol: Symbol
-    trade_id: Id
-    price: str
-    quantity: str
-    time_ms: Milliseconds
-    buyer_is_maker: bool
-    execution: str = "MARKET"
-
-
-class AggTradeEvent(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    rename={**_SHORT, "aggregate_id": "a", "first_id": "f", "last_id": "l"},
-):
-    """``@aggTrade``: the fills ``first_id``..``last_id`` of one taker order at one price."""
-
-    event: Literal["aggTrade"]
-    symbol: Symbol
-    aggregate_id: Id
-    price: str
-    quantity: str
-    first_id: Id
-    last_id: Id
-    time_ms: Milliseconds
-    buyer_is_maker: bool
-
-
-class ForcedOrder(
-    msgspec.Struct, frozen=True, gc=False, rename={**_SHORT, "side": "S", "average_price": "ap"}
-):
-    """The order inside ``@forceOrder``: the exchange closing a position, SELL where a long is liquidated."""
-
-    symbol: Symbol
-    side: Literal["BUY", "SELL"]
-    quantity: str
-    price: str
-    time_ms: Milliseconds
-    average_price: str = ""
-
-
-class ForceOrderEvent(msgspec.Struct, frozen=True, gc=False, rename={"event": "e", "order": "o"}):
-    """``@forceOrder``: the largest liquidation of a symbol within a second."""
-
-    event: Literal["forceOrder"]
-    order: ForcedOrder
-
-
-Event = TradeEvent | AggTradeEvent | ForceOrderEvent
-EVENT_TYPES: dict[str, type[Event]] = {
-    "trade": TradeEvent,
-    "aggTrade": AggTradeEvent,
-    "forceOrder": ForceOrderEvent,
-}
-
-
-class SoundTrade(msgspec.Struct, frozen=True, gc=False, rename={**_SHORT, "trade_id": "t", "execution": "X"}):
-    """``@trade`` of the usual kind, its decimal texts read as numbers while they are decoded."""
-
-    event: Literal["trade"]
-    symbol: Symbol
-    trade_id: Id
-    price: Amount
-    quantity: Amount
-    time_ms: Milliseconds
-    buyer_is_maker: bool
-    execution: str = "MARKET"
-
-
-class EnvelopedTrade(msgspec.Struct, frozen=True, gc=False):
-    """A trade as ``/stream`` wraps it."""
-
-    data: SoundTrade
 
 
 # Trades are all but everything, so their type is decoded at once and the others take the slow way.
@@ -194,7 +103,7 @@ class BinanceSession:
             size = quote / price
         else:
             quote = price * size
-        exchange_ns = event.time_ms * NS_PER_MS
+        exchange_ns = event.time * NS_PER_MS
         if (
             market
             and event.execution == "MARKET"
@@ -243,7 +152,7 @@ class BinanceSession:
 
     def _liquidation(self, order: ForcedOrder, received_ns: int) -> Trade:
         # The stream gives no id; a symbol has at most one order a second, so its own texts identify it.
-        trade_id = f"{order.time_ms}-{order.side}-{order.price}-{order.quantity}-{order.average_price}"
+        trade_id = f"{order.time}-{order.side}-{order.price}-{order.quantity}-{order.average_price}"
         side = BUY if order.side == "BUY" else SELL
         return self._trade(order, trade_id, side, 1, True, received_ns)
 
@@ -257,12 +166,8 @@ class BinanceSession:
         received_ns: int,
     ) -> Trade:
         market, contract_size = self._market(event.symbol)
-        exchange_ns = event.time_ms * NS_PER_MS
-        try:
-            price = number(event.price)
-            size = number(event.quantity)
-        except UNREADABLE:
-            price = size = NAN
+        exchange_ns = nanoseconds(event.time)
+        price, size = _value(event.price), _value(event.quantity)
         if contract_size and price > 0.0:
             quote = size * contract_size
             size = quote / price
@@ -272,7 +177,7 @@ class BinanceSession:
         if (
             price > 0.0 < size
             and 0.0 < quote < INFINITY
-            and exchange_ns < (received_ns or FOREVER) + MAX_AHEAD_NS
+            and exchange_ns < (received_ns + MAX_AHEAD_NS if received_ns else END_NS)
         ):
             return Trade(
                 market, exchange_ns, trade_id, price, size, quote, side, count, liquidation, received_ns
@@ -284,43 +189,76 @@ class BinanceSession:
     ) -> FeedProtocolError:
         where = f"{self._exchange} {_KINDS[type(event)]} {event.symbol}"
         error = amount_error(where, {"p": event.price, "q": event.quantity})
-        if error is None and received_ns and event.time_ms * NS_PER_MS - received_ns > MAX_AHEAD_NS:
-            error = FeedProtocolError(
-                f"{where}: field T was {event.time_ms}, more than an hour after the frame was received "
-                f"({received_ns // NS_PER_MS}); {SKIPPED}"
-            )
-        return error or FeedProtocolError(
-            f"{where}: fields p and q were {event.price!r} and {event.quantity!r}, whose product is no "
-            f"number a float holds; {SKIPPED}"
+        if error is not None:
+            return error
+        what = (
+            f"fields p and q were {event.price!r} and {event.quantity!r}, whose product is no number a float "
+            "holds"
         )
+        if nanoseconds(event.time) >= END_NS:
+            what = f"field T was {event.time}, neither milliseconds nor microseconds of a time before 2100"
+        elif received_ns and nanoseconds(event.time) - received_ns >= MAX_AHEAD_NS:
+            what = (
+                f"field T was {event.time}, more than an hour after the frame was received "
+                f"({received_ns // NS_PER_MS})"
+            )
+        return FeedProtocolError(f"{where}: {what}; {SKIPPED}")
 
     def _unusual(self, frame: str | bytes, received_ns: int) -> Parsed:
         """Whatever the typed decoders do not take: answers, other kinds, another spacing, broken frames."""
-        document = json_object(self._exchange, frame)
-        stream = document.get("stream")
-        body: Any = document
-        self._is_enveloped = isinstance(stream, str)
-        if self._is_enveloped:
-            body = document.get("data")
-            if not isinstance(body, dict):
-                raise FeedProtocolError(
-                    f"{self._exchange} {stream}: field data must be an object, was "
-                    f"{excerpt(str(body))}; {SKIPPED}"
-                )
+        document: Any = json_document(self._exchange, frame)
+        stream: object = None
+        body = document
+        if isinstance(document, dict):
+            stream = document.get("stream")
+            self._is_enveloped = isinstance(stream, str)
+            body = document.get("data") if self._is_enveloped else document
+        if isinstance(body, list) and body and all(isinstance(one, dict) for one in body):
+            return self._several(body, stream, frame, received_ns)
+        if isinstance(body, dict):
+            return self._told(body, stream, frame, received_ns)
+        if stream is None:
+            raise FeedProtocolError(
+                f"{self._exchange}: frame must be a JSON object, was {excerpt(frame)}; {SKIPPED}"
+            )
+        raise FeedProtocolError(
+            f"{self._exchange} {stream}: field data must be an object, was {excerpt(str(body))}; {SKIPPED}"
+        )
+
+    def _several(
+        self, bodies: list[dict[str, Any]], stream: object, frame: str | bytes, received_ns: int
+    ) -> Parsed:
+        """Events in an array, as streams of all markets (``!ticker@arr``) send them."""
+        told: list[Parsed] = []
+        rejected: list[str] = []
+        for body in bodies:
+            try:
+                told.append(self._told(body, stream, frame, received_ns))
+            except FeedProtocolError as error:
+                rejected.append(str(error).replace(SKIPPED, ITEM_SKIPPED))
+        counts = any(parsed.trades or parsed.aggregates or parsed.left_out for parsed in told)
+        return Parsed(
+            trades=tuple(trade for parsed in told for trade in parsed.trades),
+            aggregates=tuple(trade for parsed in told for trade in parsed.aggregates),
+            left_out=tuple(item for parsed in told for item in parsed.left_out),
+            rejected=tuple(rejected),
+            other="" if counts or rejected else told[0].other,
+        )
+
+    def _told(self, body: dict[str, Any], stream: object, frame: str | bytes, received_ns: int) -> Parsed:
+        """What one event or answer says."""
         kind = body.get("e", _kind_of_stream(stream))
         if not isinstance(kind, str):
             raise FeedProtocolError(f"{self._exchange}: field e must be a text, was {kind!r}; {SKIPPED}")
         if kind in EVENT_TYPES:
             try:
-                event = msgspec.convert(body, EVENT_TYPES[kind])
+                event = msgspec.convert(body, EVENT_TYPES[kind], strict=False)
             except msgspec.ValidationError as error:
                 raise field_error(f"{self._exchange} {kind}", body, error) from error
             return self._event(event, received_ns)
         if kind == "serverShutdown":
             return Parsed(close="the server announced its shutdown")
-        if kind:
-            return Parsed(other=kind)
-        return self._without_event(document, frame)
+        return Parsed(other=kind) if kind else self._without_event(body, frame)
 
     def _without_event(self, document: dict[str, Any], frame: str | bytes) -> Parsed:
         """Answers to control frames, and the data frames that Binance sends without an event type."""
@@ -353,6 +291,16 @@ _UNNAMED_KINDS = {
 }
 
 
+def _value(told: Number) -> float:
+    """NaN for a text that is no number."""
+    if not isinstance(told, str):
+        return told
+    try:
+        return number(told)
+    except UNREADABLE:
+        return NAN
+
+
 def _kind_of_stream(stream: object) -> str:
     """The kind in a stream's name: ``btcusdt@depth@100ms`` is ``depth``; empty where there is none.
 
@@ -360,41 +308,3 @@ def _kind_of_stream(stream: object) -> str:
     'bookTicker'
     """
     return stream.split("@")[1] if isinstance(stream, str) and "@" in stream else ""
-
-
-def connections(
-    exchange: str,
-    url: str,
-    instruments: Sequence[Instrument],
-    kinds: Sequence[str],
-) -> Iterator[StreamPlan]:
-    """The connections that carry streams of these kinds (``trade``, ``forceOrder``) of these instruments.
-
-    Yields nothing where there is no instrument. A connection without trades carries no market's coverage.
-    """
-    at_once = MAX_STREAMS // len(kinds)
-    for start in range(0, len(instruments), at_once):
-        chosen = tuple(instruments[start : start + at_once])
-        covers = not TRADES.isdisjoint(kinds)
-        yield StreamPlan(
-            exchange=exchange,
-            url=url,
-            instruments=chosen,
-            markets=tuple(i.market for i in chosen) if covers else (),
-            subscribe=tuple(_subscriptions(chosen, kinds, covers)),
-            control_interval_s=CONTROL_INTERVAL_S,
-            lifetime_s=LIFETIME_S,
-        )
-
-
-def _subscriptions(
-    instruments: Sequence[Instrument], kinds: Sequence[str], covers: bool
-) -> Iterator[Subscription]:
-    at_once = STREAMS_A_FRAME // len(kinds)
-    for request_id, start in enumerate(range(0, len(instruments), at_once), 1):
-        chosen = instruments[start : start + at_once]
-        streams = [f"{i.symbol.lower()}@{kind}" for i in chosen for kind in kinds]
-        request = {"method": "SUBSCRIBE", "params": streams, "id": request_id}
-        yield Subscription(
-            msgspec.json.encode(request).decode(), tuple(i.market for i in chosen) if covers else ()
-        )

@@ -107,19 +107,19 @@ def field_error(
     return FeedProtocolError(f"{where}: {place} {shown}: {_PATH.sub('', text)}; {skipped}")
 
 
-def amount_error(where: str, amounts: Mapping[str, str]) -> FeedProtocolError | None:
-    """The error of the first decimal text that is no positive number, None where all are.
+def amount_error(where: str, amounts: Mapping[str, str | float]) -> FeedProtocolError | None:
+    """The error of the first amount, text or number, that is not positive, None where all are.
 
     >>> print(amount_error("BINANCE trade", {"p": "1.5", "q": "-2"}))
     BINANCE trade: field q must be a positive number, was '-2'; the frame is skipped
     """
-    for field, text in amounts.items():
+    for field, told in amounts.items():
         try:
-            usable = 0.0 < number(text) < INFINITY
+            usable = 0.0 < (number(told) if isinstance(told, str) else told) < INFINITY
         except UNREADABLE:
             usable = False
         if not usable:
             return FeedProtocolError(
-                f"{where}: field {field} must be a positive number, was {text!r}; {SKIPPED}"
+                f"{where}: field {field} must be a positive number, was {told!r}; {SKIPPED}"
             )
     return None

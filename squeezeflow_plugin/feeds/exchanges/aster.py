@@ -21,7 +21,8 @@ from collections.abc import Sequence
 import msgspec
 
 from squeezeflow_plugin.feeds.adapter import Parsed, RestRequest, StreamPlan
-from squeezeflow_plugin.feeds.binance_wire import BinanceSession, Market, connections
+from squeezeflow_plugin.feeds.binance_plan import connections
+from squeezeflow_plugin.feeds.binance_wire import BinanceSession, Market
 from squeezeflow_plugin.feeds.naming import split_pair
 from squeezeflow_plugin.feeds.session import Adapter, answer, chunks, listed
 from squeezeflow_plugin.market import Instrument, MarketKind

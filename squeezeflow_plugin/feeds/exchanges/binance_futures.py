@@ -24,8 +24,10 @@ import msgspec
 
 from squeezeflow_plugin.errors import FeedProtocolError
 from squeezeflow_plugin.feeds.adapter import Parsed, RestRequest, StreamPlan
-from squeezeflow_plugin.feeds.binance_wire import NS_PER_MS, BinanceSession, Market, connections
+from squeezeflow_plugin.feeds.binance_plan import connections
+from squeezeflow_plugin.feeds.binance_wire import BinanceSession, Market
 from squeezeflow_plugin.feeds.naming import is_date, split_pair
+from squeezeflow_plugin.feeds.session import NS_PER_MS
 from squeezeflow_plugin.market import Instrument, MarketKind
 
 NAME = "BINANCE_FUTURES"

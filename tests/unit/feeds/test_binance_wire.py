@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,6 +75,31 @@ def test_a_trade_is_its_fields(event: dict[str, Any]) -> None:
     assert (trade.price, trade.quote) == (price, quote)
     assert trade.size == (quote / price if contract else quantity)
     assert (trade.exchange_ns, trade.side) == (event["T"] * 1_000_000, -1 if event["m"] else 1)
+
+
+@given(events(), st.integers(0, 999), st.booleans())
+def test_recorders_spellings_of_a_trade_yield_the_same_from_the_first_frame_on(
+    event: dict[str, Any], microseconds: int, enveloped: bool
+) -> None:
+    """Numbers for texts, texts for numbers, microseconds for milliseconds, an array of one."""
+    session = adapter("BINANCE_FUTURES").session()
+    (told,) = (adapter("BINANCE_FUTURES").parse(json.dumps(event), 0),)
+    fine = {**event, "T": event["T"] * 1000 + microseconds}
+    spellings = [
+        {**event, "p": float(event["p"]), "q": float(event["q"])},
+        {**event, "t": str(event["t"]), "T": str(event["T"])},
+        [event],
+        {**fine, "E": fine["T"]},
+    ]
+    for spelling in [*spellings, *reversed(spellings)]:
+        body = {"stream": "x@trade", "data": spelling} if enveloped else spelling
+        parsed = session.parse(json.dumps(body), 0)
+        trades = tuple(
+            msgspec.structs.replace(trade, exchange_ns=event["T"] * 1_000_000) for trade in parsed.trades
+        )
+        assert msgspec.structs.replace(parsed, trades=trades) == told
+        if isinstance(spelling, dict) and spelling["T"] == fine["T"] and trades:
+            assert parsed.trades[0].exchange_ns == fine["T"] * 1000
 
 
 def test_a_liquidation_has_the_same_id_whenever_it_is_read() -> None:
