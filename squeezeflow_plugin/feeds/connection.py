@@ -150,7 +150,7 @@ class FeedConnection:
             successor = await self._open(session)
         except FeedConnectionError as error:
             log.warning("%s: no successor: %s", self.plan.exchange, error)
-            return await self._try_again(link, running)
+            return await self._keep(link, running)
         successor.leads = False
         taking_over = asyncio.create_task(successor.run())
         live = asyncio.create_task(successor.is_live.wait())
@@ -168,17 +168,24 @@ class FeedConnection:
             return successor, taking_over
         if taking_over.done():
             log.warning("%s: its successor failed: %s", self.plan.exchange, taking_over.exception())
-            return await self._try_again(link, running)
+            return await self._keep(link, running)
         successor.leads = True
         await _ended(running)
         log.info("%s: renewed %s", self.plan.exchange, self.plan.url)
         return successor, taking_over
 
-    async def _try_again(self, link: Link, running: asyncio.Task[None]) -> tuple[Link, asyncio.Task[None]]:
-        """Keep the link a while longer; what it brings from now on is taken."""
-        link.lead()
+    async def _keep(self, link: Link, running: asyncio.Task[None]) -> tuple[Link, asyncio.Task[None]]:
+        """The link a while longer, until another successor is tried.
+
+        One that was called dead is called so again then, and what it brings until then is taken; one whose
+        time is nearly up has missed nothing.
+        """
+        is_dead = self._cause == DEAD
+        if is_dead:
+            link.lead()
         await asyncio.wait((running,), timeout=_RENEW_AGAIN_S)
-        self._renewal.set()
+        if is_dead:
+            self._renewal.set()
         return link, running
 
     def _go_down(self, reason: str, at_ns: int) -> None:

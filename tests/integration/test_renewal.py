@@ -6,8 +6,10 @@ import asyncio
 from collections import Counter
 
 import msgspec
+import pytest
 from aiohttp import web
 
+from squeezeflow_plugin.feeds import connection as connection_module
 from squeezeflow_plugin.feeds.exchanges.binance import BinanceSpot
 from tests.integration.feed_stage import (
     ACK,
@@ -67,6 +69,30 @@ async def test_a_successor_that_fails_leaves_the_first_in_its_place() -> None:
         assert [event[0] for event in sink.events] == ["live", "down", "live"]
         assert exchange.connections == 2
         assert +Counter(connection.stats.reopened) == {"dead": 1}
+
+
+async def test_a_link_in_its_time_misses_nothing_where_its_successor_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It still delivers: no market is down, and the next successor is no remedy for a dead stream."""
+    monkeypatch.setattr(connection_module, "_RENEW_AGAIN_S", 0.05)
+
+    async def script(websocket: web.WebSocketResponse, number: int) -> None:
+        if number == 1:
+            await exchange.hear(websocket)
+            await websocket.close(code=1013)
+            return
+        await exchange.play(websocket, ACK, trade(number))
+        await exchange.hear_all(websocket)
+
+    async with serving(script) as exchange:
+        adapter = BinanceSpot(ws_url=exchange.url)
+        (plan,) = adapter.plan((BTC,))
+        async with connected(msgspec.structs.replace(plan, lifetime_s=0.3), adapter) as (connection, sink):
+            await sink.until(lambda: "2" in sink.ids)
+            assert sink.count("down") == 0
+            reopened = connection.stats.reopened
+            assert reopened["renewed"] == sum(reopened.values()) == connection.stats.opened - 1
 
 
 async def test_a_link_that_ends_while_its_successor_comes_is_down_until_that_is_live() -> None:
