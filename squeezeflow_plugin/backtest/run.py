@@ -27,6 +27,7 @@ from squeezeflow_plugin.backtest.window import Asked, asked_range, whole_day, wi
 from squeezeflow_plugin.bars.flow import AssetMarkets
 from squeezeflow_plugin.errors import BacktestError, SettingsError
 from squeezeflow_plugin.phases.params import Params
+from squeezeflow_plugin.provider.configuration import read_configuration
 from squeezeflow_plugin.provider.dataprovider import check_version
 from squeezeflow_plugin.provider.desk import pair_markets
 from squeezeflow_plugin.provider.tuning import tuned
@@ -90,13 +91,19 @@ def backtest(options: BacktestOptions) -> Outcome:
 
 
 def configuration(options: BacktestOptions) -> Config:
-    """FreqTrade's configuration for the run. Raises SettingsError where there is none to start from."""
+    """FreqTrade's configuration for the run.
+
+    Raises SettingsError where there is none to start from or it cannot be read, BacktestError where FreqTrade
+    refuses it.
+    """
     files = options.config or (options.userdir / "config.json",)
     missing = [str(path) for path in files if not path.is_file()]
     if missing:
         raise SettingsError(
             f"there is no configuration {', '.join(missing)}: name one with --config; nothing is run"
         )
+    for path in files:
+        read_configuration(path)
     (options.userdir / "backtest_results").mkdir(parents=True, exist_ok=True)
     args: dict[str, Any] = {
         "config": [str(path) for path in files],
@@ -108,8 +115,12 @@ def configuration(options: BacktestOptions) -> Config:
     }
     if options.pairs:
         args["pairs"] = list(options.pairs)
-    with _quiet():
-        return setup_optimize_configuration(args, RunMode.BACKTEST)
+    with _quiet(), freqtrade_refusals():
+        try:
+            return setup_optimize_configuration(args, RunMode.BACKTEST)
+        except KeyError as error:  # FreqTrade looks some sections up before it asks whether they are there
+            names = ", ".join(args["config"])
+            raise SettingsError(f"{names} must have a section {error}; nothing is run") from error
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import shutil
@@ -52,7 +53,20 @@ def capacity(plan: Plan) -> Iterator[Finding]:
 
 
 def disk(folder: Path, plan: Plan, clock: Clock) -> Iterator[Finding]:
-    """Whether the folder can be written, how fast a write is safe on it, and whether the plan fits."""
+    """Whether the folder can be written, how fast a write is safe on it, and whether the plan fits.
+
+    A folder that is not there is made for the time of the question.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield from _disk(folder, plan, clock)
+    finally:
+        for path in made:
+            with contextlib.suppress(OSError):  # something is in it by now
+                path.rmdir()
+
+
+def _disk(folder: Path, plan: Plan, clock: Clock) -> Iterator[Finding]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         took_ms = statistics.median(_safe_writes_ms(folder, clock))

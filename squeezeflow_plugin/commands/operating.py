@@ -50,19 +50,14 @@ def _findings(config: Path | None) -> Iterator[Finding]:
 
 
 def _configuration(path: Path) -> Mapping[str, Any]:
-    """FreqTrade's configuration as FreqTrade reads it, comments included. Raises SettingsError."""
+    """FreqTrade's configuration. Raises SettingsError."""
     try:
-        from freqtrade.configuration.load_config import load_config_file
-        from freqtrade.exceptions import OperationalException
+        from squeezeflow_plugin.provider.configuration import read_configuration
     except ImportError as error:
         raise SettingsError(
             f"{path} cannot be read without FreqTrade, which is not installed here"
         ) from error
-    try:
-        found: Mapping[str, Any] = load_config_file(str(path))
-    except OperationalException as error:
-        raise SettingsError(f"{path} cannot be read: {error}; nothing is examined") from error
-    return found
+    return read_configuration(path)
 
 
 def _status(args: argparse.Namespace) -> int:

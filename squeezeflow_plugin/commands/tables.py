@@ -36,10 +36,12 @@ def _import(args: argparse.Namespace) -> int:
 
     from squeezeflow_plugin.settings import load
     from squeezeflow_plugin.store.embedded import EmbeddedBarStore
-    from squeezeflow_plugin.store.importing import Positions, Progress, import_file
+    from squeezeflow_plugin.store.importing import Positions, Progress, import_file, open_source
     from squeezeflow_plugin.store.rolling import StoreKeeper
 
     path = args.store or load().store_path
+    for file in args.files:
+        open_source(file, args.market)  # refused before anything is made or imported
 
     def show(progress: Progress) -> None:
         show_progress(

@@ -55,8 +55,10 @@ def export_bars(
         raise StoreError(f"{path} must end with {', '.join(_KINDS)}; nothing is exported")
     span = store.span()
     if span is None or span[0] >= stop or span[1] <= start:
-        there = "nothing" if span is None else f"the seconds {span[0]} to {span[1]}"
-        raise StoreEmptyError(f"the store holds {there}, not [{start}, {stop}); nothing is exported")
+        there = (
+            "nothing" if span is None else f"the seconds {span[0]} to {span[1]}, none from {start} to {stop}"
+        )
+        raise StoreEmptyError(f"the store holds {there}; nothing is exported")
     start, stop = max(start, span[0]), min(stop, span[1])
     beside = path.with_name(path.name + COVERAGE_SUFFIX)
     count = 0

@@ -65,11 +65,11 @@ class Child:
         return self._process.pid
 
     def check(self) -> None:
-        """Raise ProcessError, with the end of the child's log, where it has died."""
+        """Raise ProcessError, with what the child's log says last, where it has died."""
         code = self._process.poll()
         if code is not None:
             raise ProcessError(
-                f"{self.name} ended with status {code} (last line of {self.log}: {self._last_line()!r});"
+                f"{self.name} ended with status {code} ({self.log} says last: {self._last_words()!r});"
                 " everything else is stopped"
             )
 
@@ -120,9 +120,11 @@ class Child:
         except ProcessLookupError:
             return
 
-    def _last_line(self) -> str:
+    def _last_words(self) -> str:
+        """The last ERROR or CRITICAL line; the last of all where there is none or a traceback follows it."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return lines[-1] if lines else ""
+        trouble = next((line for line in reversed(lines) if _TROUBLE.search(line)), "Traceback")
+        return (lines[-1] if lines else "") if trouble.startswith("Traceback") else trouble
 
 
 class Tree:

@@ -7,6 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from squeezeflow_plugin.errors import ProcessError
+from squeezeflow_plugin.provider.configuration import read_configuration
+from squeezeflow_plugin.settings import load
 
 FILES = ("config.json", "config.futures.json", "strategies/SqueezeFlow.py", "hyperopts/SqueezeFlowLoss.py")
 """What the bot needs in the folder; the package holds each under the same name."""
@@ -54,10 +56,15 @@ def template(name: str) -> bytes:
 
 
 def configuration(userdir: Path, *, futures: bool) -> Path:
-    """The folder's configuration for spot or perpetuals. Raises ProcessError where it is not there."""
+    """The folder's configuration for spot or perpetuals.
+
+    Raises ProcessError where it is not there, SettingsError where it, or its ``squeezeflow`` section, cannot
+    be used.
+    """
     path = userdir / ("config.futures.json" if futures else "config.json")
     if not path.is_file():
         raise ProcessError(
             f"{path} is missing; `squeezeflow init --userdir {userdir}` writes it; nothing is started"
         )
+    load(read_configuration(path).get("squeezeflow"))
     return path

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from squeezeflow_plugin import cli
+from squeezeflow_plugin.up.userdir import template
 
 
 def test_an_error_is_one_sentence_and_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -18,6 +19,63 @@ def test_an_error_is_one_sentence_and_status_2(tmp_path: Path, capsys: pytest.Ca
     assert err.startswith("squeezeflow: ")
     assert str(missing) in err
     assert len(err.splitlines()) == 1
+
+
+UNKNOWN = template("config.json").replace(b'"squeezeflow": {}', b'"squeezeflow": {"assts": 3}')
+BROKEN = b'{\n  "dry_run": true,\n  broken\n}'
+
+
+MISTAKES = (
+    (BROKEN, "config.json, line 3: Parse error"),
+    (b"[]", "config.json must hold a JSON object, but holds a list"),
+    (UNKNOWN, "unknown setting squeezeflow.assts"),
+    (b"{}", "section 'exchange'"),
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "body", "told"),
+    [
+        (command, body, told)
+        for command in ("parity", "backtest", "sweep", "up")
+        for body, told in MISTAKES
+        if command != "up" or body != b"{}"  # there FreqTrade itself asks for the exchange
+    ],
+)
+def test_a_mistake_in_the_bots_configuration_is_one_sentence_before_anything_runs(
+    command: str,
+    body: bytes,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("config.json").write_bytes(body)
+    options = {
+        "up": ["--userdir", ".", "--api-port", "0"],
+        "sweep": ["--config", "config.json", "--userdir", ".", "--timerange", "20260101-20260102"],
+    }
+    arguments = options.get(command, ["--config", "config.json", "--userdir", "."])
+    assert cli.main([command, *arguments]) == 2
+    err = capsys.readouterr().err
+    assert told in err
+    assert len(err.splitlines()) == 1
+
+
+def test_questions_and_refusals_leave_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in (
+        ["import", "none.csv"],
+        ["export", "-o", "a.csv"],
+        ["explain", "--pair", "BTC/USDT", "--at", "1700000000"],
+    ):
+        assert cli.main(command) == 2
+    assert cli.main(["status"]) == 1
+    assert "nothing is exported" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_readme_names_every_command() -> None:

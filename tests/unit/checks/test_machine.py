@@ -47,10 +47,10 @@ def test_memory_that_does_not_suffice_fails_and_is_remedied() -> None:
 
 
 def test_the_disk_is_written_timed_and_left_as_it_was(tmp_path: Path) -> None:
-    found = list(disk(tmp_path / "data", SMALL, SystemClock()))
+    found = list(disk(tmp_path / "new" / "data", SMALL, SystemClock()))
+    assert list(tmp_path.iterdir()) == []
     assert set(levels(found)) == {"disk speed", "disk"}
     assert levels(found)["disk"] is not Level.FAIL
-    assert list((tmp_path / "data").iterdir()) == []
 
 
 def test_a_plan_that_does_not_fit_on_the_disk_is_a_warning(tmp_path: Path) -> None:

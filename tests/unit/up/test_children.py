@@ -53,6 +53,21 @@ def test_a_dead_child_is_named_with_its_status_and_last_words(tmp_path: Path) ->
     assert re.search(r"worker ended with status 3 .*no disk left", str(wait_for_end(child)))
 
 
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("x - ERROR - old\nx - ERROR - no exchange\nchoose one of: a, b", "x - ERROR - no exchange"),
+        (
+            "x - ERROR - Fatal exception!\nTraceback (most recent call last):\n  ...\nKeyError: 1",
+            "KeyError: 1",
+        ),
+    ],
+)
+def test_last_words_are_the_error_not_what_is_printed_after_it(tmp_path: Path, lines: str, told: str) -> None:
+    child = start(f"print({lines!r}); raise SystemExit(2)", tmp_path / "log")
+    assert f"says last: {told!r});" in str(wait_for_end(child))
+
+
 def test_stop_leaves_no_grandchild(tmp_path: Path) -> None:
     child = start(WITH_GRANDCHILD, tmp_path / "log")
     grandchild = psutil.Process(int(wait_for_output(child)))
