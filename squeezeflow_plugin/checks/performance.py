@@ -91,10 +91,15 @@ def measure(settings: Settings, clock: Clock, seconds: int) -> Report:
 
 
 def look(pages: Pages, clock: Clock) -> Look:
-    """The moment now. Raises ProcessError where the collector does not answer."""
-    _, body = pages.get(f"{pages.health}/metrics")
+    """The moment now. Raises ProcessError where the collector does not answer there."""
+    url = f"{pages.health}/metrics"
+    status, body = pages.get(url)
+    try:
+        found = samples(body.decode())
+    except ValueError as error:  # another program's page, or a text that is not UTF-8
+        raise ProcessError(f"{url} answers {status} with no metrics: {body[:80]!r}") from error
     network = psutil.net_io_counters()
-    return Look(clock.now_ns(), samples(body.decode()), programs(), network.bytes_recv + network.bytes_sent)
+    return Look(clock.now_ns(), found, programs(), network.bytes_recv + network.bytes_sent)
 
 
 def samples(text: str) -> Samples:

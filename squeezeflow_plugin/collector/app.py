@@ -30,6 +30,7 @@ from squeezeflow_plugin.collector.interest import InterestPollers
 from squeezeflow_plugin.collector.keeping import StoreKeeping
 from squeezeflow_plugin.collector.outlets import Outlets
 from squeezeflow_plugin.collector.recovering import Recoverer, continuity_of
+from squeezeflow_plugin.collector.serving import check_free
 from squeezeflow_plugin.collector.sharding import sharded
 from squeezeflow_plugin.collector.stats import Counted, Stats, Tally, write_stats
 from squeezeflow_plugin.collector.storing import StoreQueue
@@ -109,6 +110,8 @@ class Collector:
         where the store cannot be used any more.
         """
         adapters = [registry.adapter(n, self._settings.endpoints.get(n)) for n in self._settings.exchanges]
+        for port, what in ((self._settings.api_port, "aggr API"), (self._settings.health_port, "health")):
+            await check_free(self._settings.listen, port, what)
         await _unless(stop, self._ask_markets(adapters))
         while not stop.is_set():
             await self._collect(stop, adapters)

@@ -79,18 +79,32 @@ async def serving(
     await runner.setup()
     door, listener = _Door(runner, limits), None
     try:
-        try:
-            listener = await asyncio.get_running_loop().create_server(door.protocol, host, port)
-        except OSError as error:
-            raise ProcessError(
-                f"{what} cannot listen on {host}:{port}: {error.strerror or error}; nothing is collected"
-            ) from error
+        listener = await _listening(door.protocol, host, port, what)
         _LOG.info("%s on http://%s:%d", what, host, port)
         yield
     finally:
         if listener is not None:
             listener.close()
         await runner.cleanup()
+
+
+async def check_free(host: str, port: int, what: str) -> None:
+    """Raise ProcessError where the address cannot be listened on; port 0 serves nothing."""
+    if port:
+        listener = await _listening(asyncio.Protocol, host, port, what)
+        listener.close()
+        await listener.wait_closed()
+
+
+async def _listening(
+    protocol: Callable[[], asyncio.BaseProtocol], host: str, port: int, what: str
+) -> asyncio.Server:
+    try:
+        return await asyncio.get_running_loop().create_server(protocol, host, port)
+    except OSError as error:
+        raise ProcessError(
+            f"{what} cannot listen on {host}:{port}: {error.strerror or error}; nothing is collected"
+        ) from error
 
 
 def _is_ours(record: logging.LogRecord) -> bool:

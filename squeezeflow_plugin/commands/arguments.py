@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import math
 from typing import TypeAlias
 
 from squeezeflow_plugin.simulator.profiles import LISTED_ASSETS
@@ -69,7 +70,33 @@ def assets(text: str) -> tuple[str, ...]:
 
 def positive(text: str) -> int:
     """A whole number of at least 1."""
-    value = int(text)
+    value = _whole(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, was {value}")
     return value
+
+
+def port(text: str) -> int:
+    """A port; 0 takes a free one."""
+    value = _whole(text)
+    if not 0 <= value <= 65_535:
+        raise argparse.ArgumentTypeError(f"must be in 0..65535, was {value}")
+    return value
+
+
+def rate(text: str) -> float:
+    """A finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, was {text!r}")
+    return value
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be a whole number, was {text!r}") from error

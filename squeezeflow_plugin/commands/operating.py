@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from squeezeflow_plugin.commands.arguments import Commands, positive
+from squeezeflow_plugin.commands.arguments import Commands, positive, rate
 from squeezeflow_plugin.commands.terminal import write_lines
 from squeezeflow_plugin.errors import SettingsError
 
@@ -44,7 +44,9 @@ def _findings(config: Path | None) -> Iterator[Finding]:
         bot = None if config is None else _configuration(config)
         settings = load(None if bot is None else bot.get("squeezeflow"))
     except SettingsError as error:
-        yield Finding("settings", Level.FAIL, str(error), "correct it; the README lists the settings")
+        yield Finding(
+            "settings", Level.FAIL, str(error), "correct it; docs/configuration.md lists the settings"
+        )
         return
     yield from examine(settings, SystemClock(), bot)
 
@@ -104,7 +106,7 @@ def add_to(commands: Commands) -> None:
     status.set_defaults(command=_status)
     plan = commands.add_parser("plan", help="memory, disk, processor and network for markets and retention")
     plan.add_argument("--markets", type=positive, help="so many markets (default: those of the store)")
-    plan.add_argument("--trades", type=float, metavar="N", help="so many trades a second in all")
+    plan.add_argument("--trades", type=rate, metavar="N", help="so many trades a second in all")
     plan.set_defaults(command=_plan)
     for each in (doctor, status, plan):
         each.add_argument("--json", action="store_true", help="one JSON object instead of text")

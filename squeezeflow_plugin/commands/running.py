@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from squeezeflow_plugin.commands.arguments import Commands, assets, positive
+from squeezeflow_plugin.commands.arguments import Commands, assets, port, positive
 from squeezeflow_plugin.commands.terminal import write_lines
 
 _USERDIR = "FreqTrade's user_data folder"
@@ -157,7 +157,7 @@ def _add_up(commands: Commands) -> None:
     up.add_argument("--seed", type=int, default=1, help="seed of the simulated market (default 1)")
     up.add_argument("--squeeze-every", type=positive, metavar="S", help=_SQUEEZE_EVERY)
     up.add_argument(
-        "--api-port", type=int, default=8080, help="port of FreqTrade's API server; 0 takes a free one"
+        "--api-port", type=port, default=8080, help="port of FreqTrade's API server; 0 takes a free one"
     )
     up.add_argument("--userdir", type=Path, default=Path("user_data"), help=_USERDIR)
     up.set_defaults(command=_up)
@@ -165,7 +165,7 @@ def _add_up(commands: Commands) -> None:
 
 def _add_simulate(commands: Commands) -> None:
     simulate = commands.add_parser("simulate", help="the simulated exchanges alone, or history written ahead")
-    simulate.add_argument("--port", type=int, default=0, help="port to serve on; 0 takes a free one")
+    simulate.add_argument("--port", type=port, default=0, help="port to serve on; 0 takes a free one")
     simulate.add_argument("--seed", type=int, default=1, help="seed of the market (default 1)")
     simulate.add_argument("--assets", metavar="A,B,...", help="base assets (default: those of the settings)")
     simulate.add_argument(

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import sys
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from squeezeflow_plugin.checks.findings import Level
+from squeezeflow_plugin.checks.pages import Pages
 from squeezeflow_plugin.checks.performance import (
     Look,
     Usage,
     figures,
     limits,
+    look,
     program_of,
     programs,
     quantile,
     samples,
 )
+from squeezeflow_plugin.clock import SystemClock
+from squeezeflow_plugin.errors import ProcessError
 from squeezeflow_plugin.market import NS_PER_SECOND
+from squeezeflow_plugin.settings import Settings
 
 DELAY = "squeezeflow_bar_close_delay_seconds"
 DATA = {"second": 100, "age_s": 0.4, "bot": {"pairs": [{"pair": "BTC/USDT", "latency_ms": 431.0}]}}
@@ -98,6 +106,18 @@ def test_a_late_decision_is_a_warning() -> None:
 
 def test_a_quantile_of_nothing_is_unknown() -> None:
     assert math.isnan(quantile({}, {}, DELAY, 0.5))
+
+
+async def test_another_programs_page_holds_no_metrics() -> None:
+    async def page(_request: web.Request) -> web.Response:
+        return web.Response(text="<!DOCTYPE HTML>")
+
+    app = web.Application()
+    app.router.add_get("/metrics", page)
+    async with TestServer(app) as server:
+        pages = Pages(Settings(health_port=server.port or 0))
+        with pytest.raises(ProcessError, match=r"/metrics answers 200 with no metrics: b'<!DOCTYPE HTML>'"):
+            await asyncio.to_thread(look, pages, SystemClock())
 
 
 def test_programs_are_told_by_their_command_lines() -> None:

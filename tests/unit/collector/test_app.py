@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -13,7 +14,7 @@ from aiohttp import web
 
 from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.collector.app import Collector
-from squeezeflow_plugin.errors import SettingsError, StoreCorruptError
+from squeezeflow_plugin.errors import ProcessError, SettingsError, StoreCorruptError
 from squeezeflow_plugin.journal.journal import TradeJournal
 from squeezeflow_plugin.settings import Endpoint, Settings, process_environ, to_environ
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
@@ -67,7 +68,8 @@ def journal(tmp_path: Path) -> Iterator[TradeJournal]:
 
 
 def settings(tmp_path: Path, endpoint: Endpoint, **more: object) -> Settings:
-    fields = {"assets": ("BTC",), "exchanges": ("BINANCE",), "data_dir": tmp_path, **more}
+    ports = {"api_port": 0, "health_port": 0}
+    fields = {"assets": ("BTC",), "exchanges": ("BINANCE",), "data_dir": tmp_path, **ports, **more}
     return Settings(endpoints={"BINANCE": endpoint}, **fields)  # type: ignore[arg-type]  # fields by name
 
 
@@ -91,6 +93,17 @@ async def test_an_unreachable_exchange_can_be_stopped(
     stop.set()
     await asyncio.wait_for(running, 5)
     assert store.span() is None
+
+
+async def test_a_taken_port_is_named_before_an_exchange_is_asked(
+    tmp_path: Path, store: EmbeddedBarStore, journal: TradeJournal
+) -> None:
+    nowhere = Endpoint("http://127.0.0.1:1", "ws://127.0.0.1:1")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        taken = settings(tmp_path, nowhere, health_port=port)
+        with pytest.raises(ProcessError, match=rf"health cannot listen on 127\.0\.0\.1:{port}: .*in use"):
+            await asyncio.wait_for(Collector(taken, SystemClock(), store, journal).run(asyncio.Event()), 5)
 
 
 async def test_a_store_that_breaks_ends_the_collector_with_its_error(
