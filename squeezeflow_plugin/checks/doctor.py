@@ -22,8 +22,9 @@ from squeezeflow_plugin.checks.planning import plan
 from squeezeflow_plugin.checks.standing import known_load
 from squeezeflow_plugin.checks.system import storage
 from squeezeflow_plugin.clock import Clock
-from squeezeflow_plugin.errors import ProcessError
+from squeezeflow_plugin.errors import ParameterError, ProcessError
 from squeezeflow_plugin.feeds import registry
+from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.settings import Settings
 
 PACKAGE = "squeezeflow-plugin"
@@ -97,6 +98,11 @@ def _mistakes(settings: Settings) -> Iterator[Finding]:
     if unknown := registry.unknown(settings.exchanges):
         text = f"SQUEEZEFLOW_EXCHANGES names {', '.join(unknown)}, which nobody knows"
         yield Finding("settings", Level.FAIL, text, f"known are {', '.join(registry.names())}")
+    try:
+        Params.from_mapping(settings.method)
+    except ParameterError as error:
+        text = f"SQUEEZEFLOW_PARAMS: {error}"
+        yield Finding("settings", Level.FAIL, text, "docs/hyperopt.md lists the parameters")
     own = settings.collector + settings.shard_suffix
     if own not in settings.collectors:
         text = f"the bot waits for {', '.join(settings.collectors)}, this collector is {own}"

@@ -89,6 +89,8 @@ class _Table:
         self._path = path
         try:
             table = pq.read_table(path)
+        except FileNotFoundError as error:
+            raise FrameError(f"{path} is not there; nothing is replayed") from error
         except (OSError, pa.ArrowException) as error:
             raise FrameError(f"{path} cannot be read as Parquet: {error}; nothing is replayed") from error
         for name in _COLUMNS:

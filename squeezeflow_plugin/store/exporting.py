@@ -48,7 +48,8 @@ def export_bars(
     """Write the bars of ``[start, stop)`` and return how many; the file appears whole or not at all.
 
     The ending of the name tells the kind: ``.parquet``, ``.csv`` or ``.lp``. An hour is read at a time.
-    Raises StoreEmptyError where the span holds nothing and StoreError where the file cannot be written.
+    Raises StoreEmptyError where the span holds neither bars of the markets nor seconds in which they were
+    watched, and StoreError where the file cannot be written.
     """
     kind = _KINDS.get(path.suffix)
     if kind is None:
@@ -73,10 +74,16 @@ def export_bars(
                 progress((at - start) / (stop - start), count)
         finally:
             writer.close()
+        watched = store.coverage(start, stop, markets)
+        if not count and not watched:
+            names = ", ".join(markets or ["any market"])
+            raise StoreEmptyError(
+                f"the store holds nothing of {names} from {start} to {stop}; nothing is exported"
+            )
         with coverage.open("w", newline="") as file:
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow(("market", "start", "stop"))
-            rows.writerows((i.market, i.start, i.stop) for i in store.coverage(start, stop, markets))
+            rows.writerows((i.market, i.start, i.stop) for i in watched)
     progress(1.0, count)
     return count
 

@@ -24,6 +24,7 @@ import msgspec
 from squeezeflow_plugin.clock import Clock, SystemClock
 from squeezeflow_plugin.errors import ProcessError
 from squeezeflow_plugin.market import NS_PER_SECOND
+from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.settings import Endpoint, Settings, process_environ, to_environ
 from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision, TradeEvent
 from squeezeflow_plugin.store.registry import open_store
@@ -83,7 +84,8 @@ def run_up(options: UpOptions, settings: Settings, out: TextIO = sys.stdout) -> 
     """Run the main job; returns 0 after a clean stop.
 
     Raises ProcessError where the bot's configuration is missing, a child died, a port is taken or the bot is
-    not ready in time.
+    not ready in time; SettingsError and ParameterError, before anything is started, for what the bot would
+    refuse.
     """
     clock = SystemClock()
     if options.assets:
@@ -91,6 +93,7 @@ def run_up(options: UpOptions, settings: Settings, out: TextIO = sys.stdout) -> 
         settings = replace(settings, assets=options.assets, max_symbols=count)
     api_port = claim_port(options.api_port, "FreqTrade's API server")
     settings = _claim_collector_ports(settings, anywhere=options.api_port == 0)
+    Params.from_mapping(settings.method)  # the bot would refuse them too, but later
     configuration(options.userdir, futures=options.futures)
     login = credentials(settings.data_dir / "credentials.json")
     if not options.live:

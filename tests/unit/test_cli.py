@@ -63,6 +63,16 @@ def test_a_mistake_in_the_bots_configuration_is_one_sentence_before_anything_run
     assert len(err.splitlines()) == 1
 
 
+def test_parameters_that_the_bot_would_refuse_are_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SQUEEZEFLOW_PARAMS", '{"min_scor": 5}')
+    assert cli.main(["init", "--userdir", "."]) == 0
+    assert cli.main(["up", "--userdir", ".", "--api-port", "0"]) == 2
+    assert "unknown parameter(s) min_scor" in capsys.readouterr().err
+
+
 def test_questions_and_refusals_leave_no_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

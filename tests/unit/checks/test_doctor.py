@@ -52,6 +52,7 @@ def test_the_defaults_fit_together() -> None:
     ("changes", "level", "part"),
     [
         ({"exchanges": ("BINANCE", "MTGOX")}, Level.FAIL, "MTGOX"),
+        ({"params": {"min_scor": 5}}, Level.FAIL, "unknown parameter(s) min_scor"),
         ({"collectors": ("other",)}, Level.FAIL, "this collector is main"),
         ({"shard": "1/2", "collectors": ("main",)}, Level.FAIL, "main-1of2"),
         ({"markets": ("BYBIT:BTCUSDT",)}, Level.FAIL, "BYBIT"),

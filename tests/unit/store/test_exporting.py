@@ -76,6 +76,8 @@ def test_a_span_is_cut_and_an_empty_one_refused(tmp_path: Path, store: EmbeddedB
     assert export_bars(store, path, T0 + 10, T0 + 60) == len(store.bars(T0 + 10, T0 + 60))
     with pytest.raises(StoreEmptyError, match=f"the store holds the seconds {T0} to"):
         export_bars(store, path, 0, T0)
+    with pytest.raises(StoreEmptyError, match=f"nothing of X:none from {T0} to"):
+        export_bars(store, tmp_path / "bars-of-none.csv", 0, 2**40, ["X:none"])
     with pytest.raises(StoreError, match=r"bars.txt must end with .parquet, .csv, .lp"):
         export_bars(store, tmp_path / "bars.txt", 0, 2**40)
     with pytest.raises(StoreError, match="cannot be written"):
