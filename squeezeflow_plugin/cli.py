@@ -6,6 +6,7 @@ Exit status: 0 done, 1 the answer is no (a parity difference), 2 an error, said 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from squeezeflow_plugin import __version__
 from squeezeflow_plugin.commands import completion, database, judging, operating, running, tables
 from squeezeflow_plugin.errors import SqueezeFlowError
 
+_LOG = logging.getLogger(__name__)
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -22,15 +24,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     command: Command = args.command
     try:
-        return command(args)
+        status = command(args)
+        sys.stdout.flush()
     except SqueezeFlowError as error:
         sys.stderr.write(f"squeezeflow: {error}\n")
         return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever read our output has gone, `head` for example
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 141
+    except OSError as error:  # a full disk, a folder that may not be written: this machine's, not a bug's
+        sys.stderr.write(f"squeezeflow: the system refuses: {error}; the command ends here\n")
+        _LOG.debug("the system refused here", exc_info=True)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
+        return 2
+    return status
+
+
+def _drop_output() -> None:
+    """Let nothing that is still unwritten fail again at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:

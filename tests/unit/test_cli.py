@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,40 @@ def test_questions_and_refusals_leave_no_folder(
     assert cli.main(["status"]) == 1
     assert "nothing is exported" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [["up", "--api-port", "0"], ["simulate", "--hours", "1"], ["collect"]])
+def test_a_data_folder_that_cannot_be_made_is_one_sentence(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["init"]) == 0
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SQUEEZEFLOW_DATA_DIR", str(tmp_path / "file" / "data"))
+    monkeypatch.setenv("SQUEEZEFLOW_HEALTH_PORT", "0")
+    monkeypatch.setenv("SQUEEZEFLOW_API_PORT", "0")
+    assert cli.main(command) == 2
+    err = capsys.readouterr().err
+    assert "Not a directory" in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize("command", ["plan", "completion bash"])
+def test_output_that_finds_no_room_is_one_sentence(command: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "squeezeflow_plugin.cli", *command.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "squeezeflow: the system refuses: [Errno 28] No space left on device; the command ends here\n"
+    )
 
 
 def test_the_readme_names_every_command() -> None:
