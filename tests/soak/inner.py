@@ -50,7 +50,7 @@ _LONGEST_S = {
     Inner.UNSURE: 6.0,
     Inner.BUS: 15.0,
     Inner.FLUSH: 1.0,
-    Inner.AWAY: 35.0,
+    Inner.AWAY: 20.0,
 }
 _KILLS = (0, 1, 1, 2)
 

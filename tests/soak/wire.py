@@ -34,7 +34,7 @@ from tests.soak.wire_reader import WireReader
 MARKETS = 32
 """So many markets are made; the seeds share them, so many at a time."""
 SHARED_BY = 8
-FAULTS_S = (12, 62)
+FAULTS_S = (8, 36)
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of a random name is made in it
 
 

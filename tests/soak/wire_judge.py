@@ -27,7 +27,7 @@ from tests.soak.inner import Inner, InnerFault
 from tests.soak.oracle import Key, Values, stored_bars
 from tests.soak.wire_market import START, Market
 
-JUDGED_S = (5, 82)
+JUDGED_S = (4, 46)
 VERDICTS = ("lost", "twice", "wrong", "unflagged", "misread")
 """Each of them should be 0."""
 _KEPT_MS = 4000

@@ -28,7 +28,7 @@ from tests.soak.wire_exchanges import Exchanges, MemoryConnection
 
 COLLECTOR = "main"
 WATERMARK_MS = 400
-SILENCE_LIMIT_S = 30.0
+SILENCE_LIMIT_S = 15.0
 HORIZON_S = 600
 _CAPACITY = 7200
 _LOOK_AGAIN_NS = NS_PER_SECOND // 10
