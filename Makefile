@@ -68,6 +68,7 @@ bench: $(VENV)/.dev ## Measure; prints JSON, quoted as ratios inside one run
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)/python $$file || exit 1; done
 
 docs: $(VENV)/.dev ## Build the documentation into site/; any warning is an error
+	$(BIN)/python -m docs.reference
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 dist: $(VENV)/.dev ## Build sdist and wheel into dist/

@@ -1,8 +1,10 @@
 """The parts of the documentation that the code says itself: settings, commands, metrics, exchanges.
 
-MkDocs calls the ``on_`` functions while it builds. A page holds a line ``<!-- generated: NAME -->`` where the
-table of that name belongs, so what is added to the code is in the documentation with the next build. Nothing
-is opened, asked or started; settings are read as text and as defaults, metrics from the calls that make them.
+A page holds the table of a name between ``<!-- generated: NAME -->`` and ``<!-- end of NAME -->``, so that
+the repository's pages can be read as they are. ``python -m docs.reference`` writes the tables anew, a test
+tells where that was forgotten, and MkDocs, which calls the ``on_`` functions while it builds, always shows the
+code's own. Nothing is opened, asked or started; settings are read as text and as defaults, metrics from the
+calls that make them.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ from squeezeflow_plugin.settings import (
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "squeezeflow_plugin"
-MARK = re.compile(r"^<!-- generated: ([a-z]+) -->$", re.MULTILINE)
+PAGES = ROOT / "docs"
+MARK = re.compile(r"^<!-- generated: ([a-z]+) -->\n.*?^<!-- end of \1 -->$", re.MULTILINE | re.DOTALL)
 COPIED = {"changelog.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}
 """Pages that are files of the repository's top folder."""
 _METRIC_MAKERS = {
@@ -67,14 +70,30 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Put the tables where the page asks for them; an unknown name ends the build."""
+    """The page with its tables as the code has them now; an unknown name ends the build."""
+    try:
+        return generated(markdown)
+    except KeyError as error:
+        raise PluginError(f"{page.file.src_uri}: no generated part is called {error}") from error
+
+
+def generated(markdown: str) -> str:
+    """The page with its tables written anew. Raises KeyError for a name that is none."""
 
     def table(found: re.Match[str]) -> str:
-        if found[1] not in TABLES:
-            raise PluginError(f"{page.file.src_uri}: no generated part is called {found[1]!r}")
-        return str(TABLES[found[1]]())
+        name = found[1]
+        return f"<!-- generated: {name} -->\n\n{TABLES[name]()}\n\n<!-- end of {name} -->"
 
     return MARK.sub(table, markdown)
+
+
+def write() -> None:
+    """Write the tables of all pages anew."""
+    for path in sorted(PAGES.glob("*.md")):
+        before = path.read_text(encoding="utf-8")
+        after = generated(before)
+        if after != before:
+            path.write_text(after, encoding="utf-8")
 
 
 def settings() -> str:
@@ -260,3 +279,7 @@ def _table(heads: tuple[str, ...], rows: list[list[str]]) -> str:
 
 
 TABLES = {"settings": settings, "commands": commands, "metrics": metrics, "exchanges": exchanges}
+
+
+if __name__ == "__main__":
+    write()

@@ -56,6 +56,13 @@ def test_every_setting_and_its_default(site: Path) -> None:
         assert not default or f"<code>{default}</code>" in row, variable
 
 
+@pytest.mark.parametrize("path", sorted(reference.PAGES.glob("*.md")), ids=lambda path: path.stem)
+def test_the_pages_in_the_repository_have_the_codes_tables(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("<!-- generated:") == len(reference.MARK.findall(text))
+    assert text == reference.generated(text), "`make docs` writes the tables anew"
+
+
 def test_every_setting_has_a_meaning() -> None:
     assert set(reference._meanings()) == set(Settings.__dataclass_fields__)
 
@@ -85,7 +92,8 @@ def test_every_metric_that_a_page_names_is_one() -> None:
     names = {each.name for each in reference.metric_calls()}
     known = names | {f"{name}_bucket" for name in names}
     for path in (ROOT / "docs").glob("*.md"):
-        named = set(re.findall(r"\bsqueezeflow_([a-z0-9_]+)", path.read_text(encoding="utf-8")))
+        written = reference.MARK.sub("", path.read_text(encoding="utf-8"))  # the tables are the code's
+        named = set(re.findall(r"\bsqueezeflow_([a-z0-9_]+)", written))
         assert named - known - {"plugin"} == set(), path.name
 
 
