@@ -2,7 +2,7 @@
 
 A page holds the table of a name between ``<!-- generated: NAME -->`` and ``<!-- end of NAME -->``, so that
 the repository's pages can be read as they are. ``python -m docs.reference`` writes the tables anew, a test
-tells where that was forgotten, and MkDocs, which calls the ``on_`` functions while it builds, always shows the
+tells where that was forgotten, and MkDocs, which calls the ``on_`` functions while it builds, shows the
 code's own. Nothing is opened, asked or started; settings are read as text and as defaults, metrics from the
 calls that make them.
 """
