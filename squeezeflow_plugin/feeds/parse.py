@@ -4,7 +4,7 @@ A recording is a file of lines, plain or gzipped (its content says which). A lin
 that holds ``raw`` (the frame as text, or as the document it is) or ``raw_b64`` (binary frame, base64) and,
 where it is known, ``recv_ns`` or ``recv_ts`` (seconds) - or the frame itself, with or without the local time
 before it (``1767225600.123: {...}``, ``2026-01-01T00:00:00Z {...}``). A file that is one document over
-several lines is one frame.
+several lines is one frame. A last line that its recorder did not finish is a frame that cannot be read.
 
 The file is read twice: the first pass finds the markets whose single trades are recorded, so that the second
 can leave out the exchange's aggregates of the same trades wherever in the file they stand.
@@ -38,6 +38,8 @@ _TIMED = re.compile(
     rb"(?:(?P<number>\d+(?:\.\d+)?)|(?P<text>\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)?)):?\s+(?=[{\[])"
 )
 """A local time before a frame."""
+_WORDS = frozenset({b"ping", b"pong"})
+"""Frames that are no document."""
 _OPTION = re.compile(r"-\d+-[CP](?:-USD[TC])?$")
 """The end of an option's market: what is paid for one is no price of its underlying."""
 _UNITS_NS = ((1e17, 1), (1e14, 1_000), (1e11, 1_000_000), (0.0, NS_PER_SECOND))
@@ -201,9 +203,9 @@ def _rows(path: Path) -> Iterator[tuple[int, Frame]]:
     line = 0
     try:
         with _opened(path) as file:
-            for text in _lines(file):
-                if text := text.strip():
-                    yield line, _frame(text)
+            for raw in _lines(file):
+                if text := raw.strip():
+                    yield line, _frame(text, is_whole=not line or raw.endswith(b"\n"))
                 line += 1  # by hand, because what fails may be the reading of the next line
     except (OSError, EOFError, zlib.error) as error:
         raise FrameError(f"{path}:{line}: the file cannot be read: {error}; nothing more is read") from error
@@ -227,12 +229,23 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
     yield from file
 
 
-def _frame(text: bytes) -> Frame:
-    """What a line holds; ValueError where it is neither a row nor a frame.
+def _frame(text: bytes, *, is_whole: bool = True) -> Frame:
+    """What a line holds; ValueError where it is neither a row nor a frame, if it ``is_whole``.
 
     >>> _frame(b'{"raw":"[1]","recv_ts":2}'), _frame(b'1767225600.5: {"e":1}')
     (Frame(frame='[1]', received_ns=2000000000), Frame(frame=b'{"e":1}', received_ns=1767225600500000000))
     """
+    try:
+        return _read_frame(text)
+    except ValueError:  # of which msgspec's errors are some
+        if is_whole:
+            raise
+        return Frame(text, 0)
+
+
+def _read_frame(text: bytes) -> Frame:
+    if text in _WORDS:
+        return Frame(text, 0)
     if b'"raw' in text and text.startswith(b"{"):
         row = _row(text)
         if row.raw or row.raw_b64 is not None:

@@ -217,6 +217,23 @@ def test_a_file_that_is_no_recording_is_named_by_line_and_nothing_is_written(
     assert out.getvalue() == ""
 
 
+@pytest.mark.parametrize("row", [False, True])
+def test_a_last_line_that_was_not_finished_hides_none_before_it(tmp_path: Path, row: bool) -> None:
+    last = json.dumps({"raw": trade(2)}) if row else trade(2)
+    path = recording(tmp_path / "a.jsonl", trade(1))
+    path.write_bytes(path.read_bytes() + last[:-20].encode())
+    lines, err, summary = parsed(path)
+    assert [line["trade_id"] for line in lines] == ["1"]
+    assert (summary.rejected, err[0].startswith(f"{path}:1: BINANCE: frame must be JSON")) == (1, True)
+
+
+def test_pings_that_are_words_are_frames(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("pong\nping\n")
+    assert parsed(path, "OKEX")[2].other == {"pong": 1}
+    assert parsed(path, "OKEX")[2].rejected == 1
+
+
 def test_a_cut_gzip_file_and_a_missing_one_are_named(tmp_path: Path) -> None:
     path = recording(tmp_path / "a.jsonl.gz", *(trade(i, price=f"{i * 7919 % 9973}.5") for i in range(500)))
     path.write_bytes(path.read_bytes()[:-200])
