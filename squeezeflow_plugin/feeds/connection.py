@@ -167,7 +167,10 @@ class FeedConnection:
             successor.lead()
             return successor, taking_over
         if taking_over.done():
-            log.warning("%s: its successor failed: %s", self.plan.exchange, taking_over.exception())
+            try:
+                taking_over.result()  # raises what the sink raised
+            except FeedConnectionError as error:
+                log.warning("%s: its successor failed: %s", self.plan.exchange, error)
             return await self._keep(link, running)
         successor.leads = True
         await _ended(running)

@@ -9,11 +9,15 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from squeezeflow_plugin.clock import SystemClock
+from squeezeflow_plugin.errors import JournalError
 from squeezeflow_plugin.feeds import connection as connection_module
+from squeezeflow_plugin.feeds.connection import FeedConnection
 from squeezeflow_plugin.feeds.exchanges.binance import BinanceSpot
 from tests.integration.feed_stage import (
     ACK,
     BTC,
+    Sink,
     connected,
     running,
     serving,
@@ -93,6 +97,32 @@ async def test_a_link_in_its_time_misses_nothing_where_its_successor_fails(
             assert sink.count("down") == 0
             reopened = connection.stats.reopened
             assert reopened["renewed"] == sum(reopened.values()) == connection.stats.opened - 1
+
+
+async def test_what_the_sink_raises_for_a_successor_ends_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(self: Sink, markets: tuple[str, ...], at_ns: int) -> None:
+        raise JournalError("the disk is full")
+
+    async def script(websocket: web.WebSocketResponse, number: int) -> None:
+        if number:
+            monkeypatch.setattr(Sink, "unread", full)
+            await exchange.play(websocket, "no frame")
+        else:
+            await exchange.play(websocket, ACK, trade(number))
+        await exchange.hear_all(websocket)
+
+    async with serving(script) as exchange:
+        adapter = BinanceSpot(ws_url=exchange.url)
+        (plan,) = adapter.plan((BTC,))
+        sink = Sink()
+        connection = FeedConnection(plan, adapter, SystemClock(), sink)
+        running = asyncio.create_task(connection.run())
+        await sink.until(lambda: sink.ids == ["0"])
+        connection.renew("because of a test")
+        with pytest.raises(JournalError, match="the disk is full"):
+            await asyncio.wait_for(running, 5)
 
 
 async def test_a_link_that_ends_while_its_successor_comes_is_down_until_that_is_live() -> None:
