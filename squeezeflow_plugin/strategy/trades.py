@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
+from squeezeflow_plugin.errors import StoreConflictError
 from squeezeflow_plugin.features.flow import Flow
 from squeezeflow_plugin.phases.tags import EnterTag
 from squeezeflow_plugin.store.decisions import DecisionLog, TradeEvent
@@ -85,7 +86,21 @@ class FillLog:
             )
 
     def flush(self) -> None:
-        """Log what waits; from the thread that owns the log only."""
-        events = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        if events:
+        """Log what waits; from the thread that owns the log only.
+
+        Where the disk refuses, it waits for the next call. Raises StoreError; StoreConflictError, which no
+        waiting mends, drops what waited.
+        """
+        events = [self._waiting[place] for place in range(len(self._waiting))]
+        if not events:
+            return
+        try:
             self._log.append((), events)
+        except StoreConflictError:
+            self._forget(len(events))
+            raise
+        self._forget(len(events))
+
+    def _forget(self, count: int) -> None:
+        for _ in range(count):
+            self._waiting.popleft()
