@@ -217,7 +217,8 @@ def compared(summary: dict[str, Any], span: Span, options: argparse.Namespace) -
     environ = {"SQUEEZEFLOW_MAX_SYMBOLS": str(options.assets)}
     if not options.bare:
         hours = math.ceil(seconds / HOUR_S + HISTORY_HOURS)  # what is there by the end
-        environ |= {"SQUEEZEFLOW_BUS": "redis", "INFLUX_URL": "http://127.0.0.1:8086"}
+        environ |= {"SQUEEZEFLOW_STORE": "influx", "SQUEEZEFLOW_BUS": "redis"}
+        environ |= {"INFLUX_URL": "http://127.0.0.1:8086"}
         environ |= {"INFLUX_RETENTION_1S": f"{hours}h"}
     planned = plan(load_settings(None, environ), load)
     pairs: Pairs = {}

@@ -1,7 +1,8 @@
 """Decisions for other consumers: a stream beside the bars, filled from a thread so that the bot never waits.
 
-The decision log stays the truth. An entry may come twice (an answer that was lost on the way is asked for
-again); ``pair`` and ``second`` say which decision it is. The format stands in ``wire``.
+The decision log stays the truth. The stream holds about as many decisions of each pair as the bars' stream
+holds seconds: with three pairs some 15 MB. An entry may come twice (an answer that was lost on the way is
+asked for again); ``pair`` and ``second`` say which decision it is. The format stands in ``wire``.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from collections.abc import Sequence
 import redis
 
 from squeezeflow_plugin.bus import wire
+from squeezeflow_plugin.bus.contract import HOLD_SECONDS
 from squeezeflow_plugin.bus.redis import Client
 from squeezeflow_plugin.store.decisions import LoggedDecision
 
 _LOG = logging.getLogger(__name__)
-HOLD_ENTRIES = 20_000  # with three pairs nearly two hours, some 15 MB
 _WAITING_SECONDS = 300
 _PAUSE_S = 1.0
 
@@ -87,7 +88,7 @@ class DecisionStream:
             pipeline.xadd(
                 wire.DECISIONS_KEY,
                 wire.encode_decision(row, self._columns, self._fingerprint),
-                maxlen=HOLD_ENTRIES,
+                maxlen=HOLD_SECONDS * len(rows),
                 approximate=True,
             )
         pipeline.execute()

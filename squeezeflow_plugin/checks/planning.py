@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from squeezeflow_plugin.bus.contract import HOLD_SECONDS
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.contract import BarStore
 from squeezeflow_plugin.store.influx_schema import HIGHER
@@ -23,7 +24,6 @@ _TELLING_S = 600
 _FOR_EVER_DAYS = 365
 """What "for ever" is planned as; the plan says so."""
 _HOT_HOURS = 3
-_BUS_HOURS = 1
 _HELD_HOURS = 24
 """Of seconds kept for ever InfluxDB holds those in memory that are asked for: about a day."""
 
@@ -40,7 +40,8 @@ CONSTANTS: Mapping[str, Constant] = MappingProxyType({
     "store_bar": Constant(20.3, "B/bar", "closed days of the embedded store (benchmarks/bench_store.py)"),
     "hot_bar": Constant(98.8, "B/bar", "2.5 simulated hours of 6 markets, not yet in partitions"),
     "influx_bar": Constant(43.5, "B/bar", "InfluxDB 1.8 after compaction (benchmarks/bench_influx.py)"),
-    "bus_bar": Constant(85.0, "B/bar", "Redis Streams, one entry a second (benchmarks/bench_bus.py)"),
+    "bus_bar": Constant(150.0, "B/bar", "redis-server 7 grown by an hour of 5, 20 and 60 bars a second"),
+    "bus_decision": Constant(1420.0, "B/decision", "redis-server 7 in an hour's run, its bars taken off"),
     "journal_trade": Constant(110.0, "B/trade", "journal of ten minutes (benchmarks/bench_plan.py)"),
     "decision": Constant(315.0, "B/decision", "decision log of ten minutes (benchmarks/bench_plan.py)"),
     "wire_trade": Constant(213.0, "B/trade", "184 with headers (benchmarks/bench_plan.py), 29 of TLS"),
@@ -49,16 +50,18 @@ CONSTANTS: Mapping[str, Constant] = MappingProxyType({
     "collector_base": Constant(155.0, "MB", "collector with roll-over, no trades (benchmarks/bench_plan.py)"),
     "collector_trade": Constant(25.0, "B/trade", "over the revision horizon (benchmarks/bench_load.py)"),
     "collector_influx": Constant(75.0, "MB", "added by shipping 6 markets (benchmarks/bench_plan.py)"),
-    "bot_base": Constant(535.0, "MB", "FreqTrade with plugin and compiled kernels, in dry-run"),
+    "bot_base": Constant(490.0, "MB", "FreqTrade with plugin and kernels compiled before, in dry-run"),
+    "bot_influx": Constant(45.0, "MB", "added by reading InfluxDB instead of the embedded store"),
+    "bot_compiling": Constant(360.0, "MB", "added in a bot that found no compiled kernels, to its end"),
     "bot_row": Constant(400.0, "B/row", "assumed, not measured: an asset's second in the bot"),
     "trade_cpu": Constant(14.5, "us/trade", "20,000 trades/s on eight wires (benchmarks/bench_load.py)"),
-    "collector_cpu": Constant(0.04, "cores", "collector at 190 trades/s of 6 markets"),
+    "collector_cpu": Constant(0.034, "cores", "collector in an hour of 190 trades/s, those taken off"),
     "decision_cpu": Constant(0.018, "cores/pair", "FreqTrade with three pairs, a decision a second"),
-    "influx_cpu": Constant(0.0046, "cores/bar/s", "influxd at 6 bars/s (benchmarks/bench_plan.py)"),
+    "influx_cpu": Constant(0.0044, "cores/bar/s", "influxd in hours of 6 bars/s (benchmarks/bench_plan.py)"),
     "influx_base": Constant(60.0, "MB", "influxd with an empty database"),
     "influx_held": Constant(790.0, "B/bar", "influxd with a day of 20 markets: 1,400 MB resident"),
-    "bus_base": Constant(12.0, "MB", "redis-server with an empty stream (benchmarks/bench_plan.py)"),
-    "bus_cpu": Constant(0.003, "cores", "redis-server with a record a second (benchmarks/bench_plan.py)"),
+    "bus_base": Constant(12.5, "MB", "redis-server 7 with an append-only file and nothing in it"),
+    "bus_cpu": Constant(0.0027, "cores", "redis-server with a record a second (benchmarks/bench_plan.py)"),
     "wal": Constant(16.8, "MB/file", "write-ahead logs of store and decisions: 1,000 pages of 16 KiB"),
 })  # fmt: skip  # a table
 
@@ -127,6 +130,10 @@ def plan(settings: Settings, load: Load) -> Plan:
     """What that load takes under these settings."""
     rates = f"{load.markets} markets, {load.trades_per_s:.0f} trades/s, {load.bars_per_s:.1f} bars/s"
     notes = [f"{rates}: {load.source}"]
+    notes.append(
+        f"a bot started by hand that finds no compiled kernels takes {_of('bot_compiling'):.0f} MB more until"
+        " its next start"
+    )
     if settings.retention_days == 0:
         notes.append(f"the embedded store keeps for ever; {_FOR_EVER_DAYS} days are planned")
     pairs = settings.max_symbols
@@ -192,13 +199,17 @@ def _memory(settings: Settings, load: Load) -> dict[str, int]:
     collector = _of("collector_base") * 1e6
     collector += load.trades_per_s * settings.revision_horizon_s * _of("collector_trade")
     rows = settings.max_symbols * settings.lookback_hours * HOUR_S
-    memory = {"collector": collector, "freqtrade": _of("bot_base") * 1e6 + rows * _of("bot_row")}
+    bot = _of("bot_base") * 1e6 + rows * _of("bot_row")
+    if settings.store == "influx":
+        bot += _of("bot_influx") * 1e6
+    memory = {"collector": collector, "freqtrade": bot}
     if settings.influx_url:
         memory["collector"] += _of("collector_influx") * 1e6
         held_s = (settings.influx_retention_hours or _HELD_HOURS) * HOUR_S
         memory["influxd"] = _of("influx_base") * 1e6 + load.bars_per_s * held_s * _of("influx_held")
     if settings.bus == "redis":
-        memory["redis"] = _of("bus_base") * 1e6 + load.bars_per_s * _BUS_HOURS * HOUR_S * _of("bus_bar")
+        held = load.bars_per_s * _of("bus_bar") + settings.max_symbols * _of("bus_decision")
+        memory["redis"] = _of("bus_base") * 1e6 + HOLD_SECONDS * held
     return {name: math.ceil(size) for name, size in memory.items()}
 
 

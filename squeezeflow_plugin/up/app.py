@@ -1,9 +1,10 @@
 """The main job: simulator (or the real exchanges), collector and ``freqtrade trade`` as one process tree.
 
 Order of start: the simulator writes its history and serves; the collector takes over the store where
-the history ends; the bot follows the store. The bot is ready once every pair's newest decision is; then,
-with simulated exchanges, the first squeeze episode is asked for and the run's seconds are counted. The stop
-goes the other way round, so that nothing waits for a process that is already gone.
+the history ends; the bot follows the store, once its kernels are compiled. The bot is ready once every
+pair's newest decision is; then, with simulated exchanges, the first squeeze episode is asked for and the
+run's seconds are counted. The stop goes the other way round, so that nothing waits for a process that is
+already gone.
 """
 
 from __future__ import annotations
@@ -193,6 +194,7 @@ class _Job:
 
     def run(self) -> int:
         exchange: dict[str, Any] = {}
+        self._tree.passing.append(self._child("kernels", [sys.executable, "-c", _COMPILE]))
         if not self._options.live:
             self._simulated = self._start_simulator()
             exchange = self._simulated.bot_exchange["futures" if self._options.futures else "spot"]
@@ -250,6 +252,7 @@ class _Job:
         write_private(overlay, msgspec.json.format(msgspec.json.encode(body)))
         userdir = self._options.userdir
         config = configuration(userdir, futures=self._options.futures)
+        self._wait_compiled()
         self._spawn(
             "freqtrade",
             [
@@ -262,8 +265,17 @@ class _Job:
         )  # fmt: skip
 
     def _spawn(self, name: str, command: list[str]) -> None:
+        self._tree.children.append(self._child(name, command))
+
+    def _child(self, name: str, command: list[str]) -> Child:
         environ = {**process_environ(), **to_environ(self._settings)}
-        self._tree.children.append(Child(name, command, environ, self._settings.run_dir / f"{name}.log"))
+        return Child(name, command, environ, self._settings.run_dir / f"{name}.log")
+
+    def _wait_compiled(self) -> None:
+        """Wait for the kernels; where they could not be compiled or kept, the bot says why."""
+        while not all(child.has_ended for child in self._tree.passing):
+            self._tree.check()
+            self._clock.sleep_until(self._clock.now_ns() + _POLL_NS)
 
     def _wait_file(self, path: Path) -> bytes:
         deadline = self._clock.now_ns() + _READY_WITHIN_S * NS_PER_SECOND
@@ -375,3 +387,5 @@ class _Job:
 
 
 _SQUEEZEFLOW = (sys.executable, "-m", "squeezeflow_plugin.cli")
+# Once an installation, in a process of its own: a bot that compiles keeps the compiler's 360 MB to its end.
+_COMPILE = "from squeezeflow_plugin.phases.engine import prepare; prepare()"

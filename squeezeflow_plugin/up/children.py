@@ -64,6 +64,10 @@ class Child:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
     def check(self) -> None:
         """Raise ProcessError, with what the child's log says last, where it has died."""
         code = self._process.poll()
@@ -128,10 +132,14 @@ class Child:
 
 
 class Tree:
-    """The children, stopped in reverse order of their start whatever happens."""
+    """The children, stopped in reverse order of their start whatever happens.
+
+    ``passing`` are those that come to an end by themselves; only the stop looks at them.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self.children: list[Child] = []
+        self.passing: list[Child] = []
         self._clock = clock
 
     def __enter__(self) -> Tree:
@@ -141,7 +149,7 @@ class Tree:
         self.stop()
 
     def stop(self) -> None:
-        for child in reversed(self.children):
+        for child in (*self.passing, *reversed(self.children)):
             child.stop(self._clock)
 
     def check(self) -> None:

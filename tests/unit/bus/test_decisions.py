@@ -7,7 +7,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from squeezeflow_plugin.bus import wire
+import pytest
+
+from squeezeflow_plugin.bus import decisions, wire
 from squeezeflow_plugin.bus.decisions import DecisionStream
 from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.store.decisions import LoggedDecision
@@ -76,3 +78,20 @@ def test_a_dead_server_costs_the_bot_nothing_and_gets_the_last_minutes_when_it_i
         stream.close()
     finally:
         server.kill()
+
+
+def test_the_stream_holds_as_many_decisions_of_each_pair_as_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decisions, "HOLD_SECONDS", 200)
+    server = RedisServer(tmp_path)
+    server.start()
+    try:
+        stream = DecisionStream(server.client(), ("score", "oi_change"), "engine-1")
+        for second in range(T0, T0 + 250):
+            stream.put([row(second), row(second, "ETH/USDT")])
+        stream.close()
+        held = server.client().xlen(wire.DECISIONS_KEY)
+    finally:
+        server.kill()
+    assert 400 <= held < 500  # trimmed by whole nodes

@@ -83,6 +83,19 @@ def test_servers_add_their_parts() -> None:
     assert week.memory["influxd"] > 5 * both.memory["influxd"]
 
 
+def test_a_bot_that_reads_influxdb_takes_more_than_one_beside_it() -> None:
+    beside, reading = (plan(Settings(store=store, **INFLUX), LOAD).memory for store in ("embedded", "influx"))
+    assert reading["freqtrade"] - beside["freqtrade"] == CONSTANTS["bot_influx"].value * 1e6
+    assert {**reading, "freqtrade": 0} == {**beside, "freqtrade": 0}
+
+
+def test_redis_holds_an_hour_of_bars_and_of_each_pairs_decisions() -> None:
+    one, four = (plan(Settings(bus="redis", max_symbols=pairs), LOAD).memory["redis"] for pairs in (1, 4))
+    assert four - one == 3 * 3600 * CONSTANTS["bus_decision"].value
+    empty = plan(Settings(bus="redis", max_symbols=1), Load(6, 0.0, 0.0, "nothing")).memory["redis"]
+    assert one - empty == 5 * 3600 * CONSTANTS["bus_bar"].value
+
+
 def test_the_regular_mode_logs_a_decision_in_five_minutes() -> None:
     each_second, regular = (plan(Settings(enable_1s_mode=mode), LOAD).disk for mode in (True, False))
     assert each_second["decisions"] == 300 * regular["decisions"]

@@ -12,7 +12,7 @@ import pytest
 from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.errors import ProcessError
 from squeezeflow_plugin.settings import process_environ
-from squeezeflow_plugin.up.children import Child
+from squeezeflow_plugin.up.children import Child, Tree
 
 FOREVER = "import sys, time; print('up', flush=True); time.sleep(600)"
 WITH_GRANDCHILD = (
@@ -94,3 +94,13 @@ def test_troubles_are_error_lines_and_tracebacks(tmp_path: Path) -> None:
     child = start("print('t - bot - INFO - fine'); print('t - bot - ERROR - not fine')", tmp_path / "log")
     wait_for_end(child)
     assert child.troubles() == ["worker: t - bot - ERROR - not fine"]
+
+
+def test_a_child_that_is_to_end_is_no_trouble_for_the_tree_and_is_stopped_with_it(tmp_path: Path) -> None:
+    done, busy = start("pass", tmp_path / "done"), start(FOREVER, tmp_path / "busy")
+    with Tree(SystemClock()) as tree:
+        tree.passing += [done, busy]
+        wait_for_end(done)
+        tree.check()
+        assert (done.has_ended, busy.has_ended) == (True, False)
+    assert busy.has_ended
