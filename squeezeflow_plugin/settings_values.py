@@ -36,6 +36,18 @@ def secret(value: str, file: str, name: str) -> str:
         raise SettingsError(f"{name} {file} cannot be read: {reason}; nothing is started") from None
 
 
+def parameter(params: Mapping[str, Any], name: str, otherwise: float) -> float:
+    """A parameter of the method, for who shows it without the method. Raises SettingsError for no number.
+
+    >>> parameter({"min_score": 6}, "min_score", 4.0), parameter({}, "min_score", 4.0)
+    (6.0, 4.0)
+    """
+    value = params.get(name, otherwise)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SettingsError(f"params: {name} must be a number, was {value!r}; nothing is started")
+    return float(value)
+
+
 def _names(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]

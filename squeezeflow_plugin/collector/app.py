@@ -133,11 +133,6 @@ class Collector:
             for plan in a.plan([i for i in instruments if i.exchange == a.name])
         ]
         _LOG.info("collecting %d markets on %d connections", len(instruments), len(self._connections))
-        work: list[Coroutine[Any, Any, None]] = [self._close_seconds(closer), self._keep_house(closer)]
-        work += [connection.run() for connection in self._connections]
-        work.append(self._recoverer(pasts, instruments, intake).run())
-        if self._settings.interest_interval_s:
-            work.append(self._interest(instruments, closer).run())
         self._outlets = Outlets(
             self._settings,
             self._clock,
@@ -146,6 +141,11 @@ class Collector:
             self._queue,
             Counted(lambda: self._snapshot(closer), self._tally.lags, self._tally.writes),
         )
+        work: list[Coroutine[Any, Any, None]] = [self._close_seconds(closer), self._keep_house(closer)]
+        work += [connection.run() for connection in self._connections]
+        work.append(self._recoverer(pasts, instruments, intake).run())
+        if self._settings.interest_interval_s:
+            work.append(self._interest(instruments, closer).run())
         work.append(self._outlets.run())
         self._keeping = StoreKeeping(
             self._settings, self._clock, lambda: closer.last_second, self._on_store_failed

@@ -29,7 +29,7 @@ from squeezeflow_plugin.collector.stats import Counted
 from squeezeflow_plugin.collector.storing import StoreQueue
 from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord, Instrument
 from squeezeflow_plugin.settings import Settings
-from squeezeflow_plugin.settings_values import secret
+from squeezeflow_plugin.settings_values import parameter, secret
 from squeezeflow_plugin.store.decisions import DecisionLog
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
 
@@ -64,7 +64,7 @@ class Outlets:
             self._readers[1],
             instruments,
             settings.quotes,
-            float(settings.params.get("min_coverage", MIN_COVERAGE)),
+            parameter(settings.params, "min_coverage", MIN_COVERAGE),
         )
         self.metrics = Metrics(
             StateSource(settings, counted, quality, self._bot, self._announcer, self._shipper)
@@ -153,6 +153,7 @@ class Outlets:
     def _close(self) -> None:
         for reader in self._readers:
             reader.close()
+        self._page.close()
         self._bot.close()
         if self._bus is not None:
             self._bus.close()

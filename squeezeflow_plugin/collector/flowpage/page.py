@@ -110,6 +110,10 @@ class FlowPage:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+        self.close()
+
+    def close(self) -> None:
+        """Close what it reads; for one that was never served, too."""
         self._view.close()
 
     async def _tell(self) -> None:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from squeezeflow_plugin.bars.flow import AssetMarkets, asset_markets
 from squeezeflow_plugin.collector.flowpage.telling import parts_of, phase_of, why_not
 from squeezeflow_plugin.market import Instrument, MarketKind
+from squeezeflow_plugin.settings_values import parameter
 from squeezeflow_plugin.store.contract import BarColumns, BarStore
 from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision, TradeEvent
 
@@ -76,7 +77,7 @@ class FlowView:
     ) -> None:
         self.store = store
         self.assets = tuple(_assets(tuple(instruments), quotes))
-        self.min_score = float(params.get("min_score", MIN_SCORE))
+        self.min_score = parameter(params, "min_score", MIN_SCORE)
         self._log = log
         self._names = tuple(name for asset in self.assets for name in (*asset.spot, *asset.perp))
 

@@ -106,6 +106,15 @@ async def test_a_taken_port_is_named_before_an_exchange_is_asked(
             await asyncio.wait_for(Collector(taken, SystemClock(), store, journal).run(asyncio.Event()), 5)
 
 
+async def test_a_parameter_that_is_no_number_is_named(
+    tmp_path: Path, endpoint: Endpoint, store: EmbeddedBarStore, journal: TradeJournal
+) -> None:
+    for name in ("min_coverage", "min_score"):
+        wrong = settings(tmp_path, endpoint, params={name: "much"})
+        with pytest.raises(SettingsError, match=f"params: {name} must be a number, was 'much'"):
+            await asyncio.wait_for(Collector(wrong, SystemClock(), store, journal).run(asyncio.Event()), 10)
+
+
 async def test_a_store_that_breaks_ends_the_collector_with_its_error(
     tmp_path: Path, endpoint: Endpoint, store: EmbeddedBarStore, journal: TradeJournal
 ) -> None:
