@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import re
 import shutil
@@ -216,7 +215,8 @@ def compared(summary: dict[str, Any], span: Span, options: argparse.Namespace) -
     )
     environ = {"SQUEEZEFLOW_MAX_SYMBOLS": str(options.assets)}
     if not options.bare:
-        hours = math.ceil(seconds / HOUR_S + HISTORY_HOURS)  # what is there by the end
+        # What is there by the end, in full hours: the history has fewer bars a second than the run.
+        hours = int(seconds / HOUR_S + HISTORY_HOURS)
         environ |= {"SQUEEZEFLOW_STORE": "influx", "SQUEEZEFLOW_BUS": "redis"}
         environ |= {"INFLUX_URL": "http://127.0.0.1:8086"}
         environ |= {"INFLUX_RETENTION_1S": f"{hours}h"}
