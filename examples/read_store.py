@@ -60,4 +60,6 @@ def main(path: str, pair: str = "BTC/USDT") -> pd.DataFrame:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) not in {2, 3}:
+        sys.exit("usage: python examples/read_store.py STORE [PAIR]")
     main(*sys.argv[1:])
