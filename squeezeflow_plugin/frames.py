@@ -51,8 +51,9 @@ def bars_file(path: Path | str, out: Path | str) -> None:
     Raises FrameError naming the file, and the line of a line that cannot be used.
     """
     if is_parquet(path):
+        table = read_table(path)
         try:
-            bars = build_bars(read_table(path))
+            bars = build_bars(table)
         except FrameError as error:
             raise FrameError(f"{path}: {error}") from error
     else:

@@ -164,7 +164,7 @@ def read_table(path: Path | str) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
-        raise FrameError(f"{path}: cannot be read as Parquet: {error}") from error
+        raise FrameError(f"{path}: cannot be read as Parquet: {str(error).rstrip('.')}") from error
 
 
 def write_table(frame: pd.DataFrame, path: Path | str) -> None:

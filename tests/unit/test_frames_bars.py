@@ -239,3 +239,12 @@ def test_a_table_and_its_trades_one_by_one_give_the_same_bits(shared: Path) -> N
     frame = reference_frame(shared)
     one_by_one = frame_of_bars(bars_of_trades(columns_of_trades(trades_of(frame))))
     pd.testing.assert_frame_equal(build_bars(frame), one_by_one, check_exact=True)
+
+
+def test_a_file_that_only_begins_as_parquet_is_named_once(tmp_path: Path) -> None:
+    path = tmp_path / "cut.parquet"
+    path.write_bytes(b"PAR1 and no more")
+    with pytest.raises(FrameError, match=r"cut\.parquet: cannot be read as Parquet: .*[^.]$") as caught:
+        bars_file(path, tmp_path / "out.parquet")
+    assert str(caught.value).count(str(path)) <= 2  # ours, and pyarrow's
+    assert not str(caught.value).startswith(f"{path}: {path}")
