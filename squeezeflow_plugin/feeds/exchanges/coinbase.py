@@ -18,6 +18,7 @@ International exchange's own feed (``MATCH``) is read as well; it names the take
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -165,6 +166,7 @@ class AdvancedProducts(msgspec.Struct, frozen=True):
 
 
 _match = msgspec.json.Decoder(MatchItem, strict=False).decode
+_FINER = re.compile(r"(?<=\.\d{6})\d+")
 
 
 class CoinbaseSession(Session):
@@ -195,7 +197,7 @@ class CoinbaseSession(Session):
             case {"channel": "market_trades", "events": list() as events}:
                 return self._market_trades(events, received_ns)
             case {"channel": "MATCH", "type": kind}:
-                matches, rejected = self.rows("MATCH", [document], InternationalItem)
+                matches, rejected = self.rows("MATCH", [_cut(document)], InternationalItem)
                 parsed = merged(self.trades(matches, received_ns), rejected, "MATCH")
                 return as_replayed(parsed) if kind == "SNAPSHOT" else parsed
         return self._control(document, frame)
@@ -221,8 +223,8 @@ class CoinbaseSession(Session):
                     known[kind == "snapshot"] += trades
                 case _:
                     known[False].append(event)
-        old, broken_old = self.rows("market_trades", known[True], TradeItem)
-        new, broken = self.rows("market_trades", known[False], TradeItem)
+        old, broken_old = self.rows("market_trades", [_cut(row) for row in known[True]], TradeItem)
+        new, broken = self.rows("market_trades", [_cut(row) for row in known[False]], TradeItem)
         replayed = self.trades(old, received_ns)
         parsed = merged(self.trades(new, received_ns), broken_old + replayed.rejected + broken, "")
         other = "" if parsed.trades or replayed.trades or parsed.rejected else "market_trades"
@@ -351,6 +353,18 @@ def _advanced_subscriptions(instruments: Sequence[Instrument]) -> Iterator[Subsc
     for some in chunks(instruments, MARKETS_A_FRAME):
         request = {"type": "subscribe", "channel": "market_trades", "product_ids": [i.symbol for i in some]}
         yield Subscription(text_of(request), tuple(i.market for i in some))
+
+
+def _cut(row: Any) -> Any:
+    """The row with its time cut, not rounded, to microseconds: rounding may move it into the next second.
+
+    >>> _cut({"time": "2026-01-01T00:00:00.999999999Z"})
+    {'time': '2026-01-01T00:00:00.999999Z'}
+    """
+    match row:
+        case {"time": str() as time}:
+            return {**row, "time": _FINER.sub("", time)}
+    return row
 
 
 ADAPTER = Coinbase
