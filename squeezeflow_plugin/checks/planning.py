@@ -51,7 +51,7 @@ CONSTANTS: Mapping[str, Constant] = MappingProxyType({
     "collector_trade": Constant(25.0, "B/trade", "over the revision horizon (benchmarks/bench_load.py)"),
     "collector_influx": Constant(75.0, "MB", "added by shipping 6 markets (benchmarks/bench_plan.py)"),
     "bot_base": Constant(490.0, "MB", "FreqTrade with plugin and kernels compiled before, in dry-run"),
-    "bot_influx": Constant(45.0, "MB", "added by reading InfluxDB instead of the embedded store"),
+    "bot_influx": Constant(30.0, "MB", "added by reading InfluxDB instead of the embedded store"),
     "bot_compiling": Constant(360.0, "MB", "added in a bot that found no compiled kernels, to its end"),
     "bot_row": Constant(400.0, "B/row", "assumed, not measured: an asset's second in the bot"),
     "trade_cpu": Constant(14.5, "us/trade", "20,000 trades/s on eight wires (benchmarks/bench_load.py)"),
