@@ -222,7 +222,7 @@ def _cores(settings: Settings, load: Load) -> dict[str, float]:
         cores["influxd"] = load.bars_per_s * _of("influx_cpu")
     if settings.bus == "redis":
         cores["redis"] = _of("bus_cpu")
-    return {name: round(share, 3) for name, share in cores.items()}
+    return {name: round(share, 4) for name, share in cores.items()}
 
 
 def _parts(parts: Mapping[str, int]) -> str:
