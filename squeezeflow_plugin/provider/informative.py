@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,13 @@ import talib
 from technical.indicators import vwma
 
 from squeezeflow_plugin.features.flow import Flow
-from squeezeflow_plugin.provider.candles import MAX_CANDLES, candle_frame
+from squeezeflow_plugin.provider.candles import (
+    MAX_CANDLES,
+    VALUE_COLUMNS,
+    candle_columns,
+    candle_starts,
+    frame_of,
+)
 from squeezeflow_plugin.provider.rows import ROW_NAMES
 
 TIMEFRAMES: Mapping[str, int] = {"5m": 300, "15m": 900, "30m": 1800, "1h": 3600}
@@ -48,26 +55,78 @@ def informative_frame(values: FloatArray, first: int, seconds: int, limit: int =
     market. ``oi_change`` is the last one known at the candle's end. NaN: too few candles yet, a candle
     without volume, or open interest that nobody publishes.
     """
-    stop = first + values.shape[1]
-    frame = candle_frame(values, first, seconds, limit)
-    ends = frame["date"].dt.as_unit("s").astype("int64") + seconds
-    frame = frame[ends <= stop].reset_index(drop=True)
-    added = {}
-    for kind in ("spot", "perp"):
-        buy, sell = frame[f"{kind}_buy"], frame[f"{kind}_sell"]
-        added[f"delta_{kind}"] = buy - sell
-        added[f"cvd_{kind}"] = _sums((buy - sell).to_numpy(), CVD_CANDLES)
-        added[f"imbalance_{kind}"] = (buy - sell) / (buy + sell).where(buy + sell > 0)
-    high, low, close = (frame[name].to_numpy() for name in ("high", "low", "close"))
-    closes = (ends[ends <= stop] - 1 - first).to_numpy()
-    made: pd.DataFrame = frame.assign(
-        **added,
-        atr=_alone(lambda *last: talib.ATR(last[0], last[1], last[2], timeperiod=PERIOD), high, low, close),
-        rsi=_alone(lambda last: talib.RSI(last, timeperiod=PERIOD), close),
-        vwma=_rounded(vwma(frame, VWMA_CANDLES).to_numpy(dtype=np.float64)),
-        oi_change=values[ROW_NAMES.index("oi_change"), closes],
-    )
+    candles = _complete(values, first, seconds, limit)
+    frame = frame_of(candles.starts, candles.columns)
+    made: pd.DataFrame = frame.assign(**{name: make(candles) for name, make in _INDICATORS.items()})
     return made
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candles:
+    """Complete candles: where each begins, ``VALUE_COLUMNS``, and ``oi_change`` at its last second."""
+
+    starts: npt.NDArray[np.int64]
+    columns: FloatArray
+    oi_change: FloatArray
+
+    def column(self, name: str) -> FloatArray:
+        found: FloatArray = self.columns[VALUE_COLUMNS.index(name)]
+        return found
+
+    def delta(self, kind: str) -> FloatArray:
+        return self.column(f"{kind}_buy") - self.column(f"{kind}_sell")
+
+    def cvd(self, kind: str) -> FloatArray:
+        return _sums(self.delta(kind), CVD_CANDLES)
+
+    def imbalance(self, kind: str) -> FloatArray:
+        total = self.column(f"{kind}_buy") + self.column(f"{kind}_sell")
+        share = np.full(len(total), math.nan)
+        np.divide(self.delta(kind), total, out=share, where=total > 0)
+        return share
+
+    def atr(self) -> FloatArray:
+        return _alone(
+            lambda *last: talib.ATR(last[0], last[1], last[2], timeperiod=PERIOD),
+            *(self.column(name) for name in ("high", "low", "close")),
+        )
+
+    def rsi(self) -> FloatArray:
+        return _alone(lambda last: talib.RSI(last, timeperiod=PERIOD), self.column("close"))
+
+    def vwma(self) -> FloatArray:
+        traded = pd.DataFrame({name: self.column(name) for name in ("close", "volume")})
+        return _rounded(vwma(traded, VWMA_CANDLES).to_numpy(dtype=np.float64))
+
+
+_INDICATORS: Mapping[str, Callable[[_Candles], FloatArray]] = {
+    **{
+        f"{name}_{kind}": partial(make, kind=kind)
+        for kind in ("spot", "perp")
+        for name, make in (
+            ("delta", _Candles.delta),
+            ("cvd", _Candles.cvd),
+            ("imbalance", _Candles.imbalance),
+        )
+    },
+    "atr": _Candles.atr,
+    "rsi": _Candles.rsi,
+    "vwma": _Candles.vwma,
+    "oi_change": lambda candles: candles.oi_change,
+}
+
+
+def _complete(values: FloatArray, first: int, seconds: int, limit: int) -> _Candles:
+    """The complete ones of the newest ``limit`` candles, of which the last may be forming."""
+    stop = first + values.shape[1]
+    starts = candle_starts(first, stop, seconds, limit)
+    starts = starts[starts + seconds <= stop]
+    if len(starts) == 0:
+        return _Candles(starts, np.empty((len(VALUE_COLUMNS), 0)), np.empty(0))
+    end = int(starts[-1]) + seconds - first
+    closes = starts + (seconds - 1 - first)
+    columns = candle_columns(values[:, :end], first, starts)
+    return _Candles(starts, columns, values[ROW_NAMES.index("oi_change"), closes])
 
 
 def _sums(values: FloatArray, rows: int) -> FloatArray:
@@ -94,18 +153,44 @@ def _rounded(values: FloatArray, digits: int = 10) -> FloatArray:
     return rounded
 
 
-def aligned(frame: pd.DataFrame, timeframe: str, known: npt.NDArray[np.int64]) -> dict[str, FloatArray]:
-    """The shown columns of the newest candle that is complete at each row: float64[n] by name, NaN for none.
+@dataclass(frozen=True, slots=True, eq=False)
+class ShownCandles:
+    """What is shown of the complete candles of ``timeframe``, to be looked up by second.
 
-    ``known`` int64[n] is the first second that the row does not know, its candle's end or now.
+    ``ends`` int64[n] the first second after each candle, ascending; ``values`` float64[columns, n + 1] the
+    columns of ``SHOWN_INFORMATIVE`` by candle, the last one NaN for "none yet".
     """
-    ends = frame["date"].dt.as_unit("s").astype("int64").to_numpy() + TIMEFRAMES[timeframe]
-    places = np.searchsorted(ends, known, side="right") - 1
-    out = {}
-    for name in SHOWN_INFORMATIVE[timeframe]:
-        column = np.append(frame[name].to_numpy(dtype=np.float64), math.nan)
-        out[name] = column[places]  # place -1, none yet, is the NaN at the end
-    return out
+
+    timeframe: str
+    ends: npt.NDArray[np.int64]
+    values: FloatArray
+
+    def at(self, known: npt.NDArray[np.int64]) -> dict[str, FloatArray]:
+        """The columns of the newest candle that is complete at each row: float64[n] by name, NaN for none.
+
+        ``known`` int64[n] is the first second that the row does not know, its candle's end or now.
+        """
+        places = np.searchsorted(self.ends, known, side="right") - 1  # -1, none yet, is the last one
+        found = self.values[:, places]
+        names = (f"{name}_{self.timeframe}" for name in SHOWN_INFORMATIVE[self.timeframe])
+        return dict(zip(names, found, strict=True))
+
+
+def shown_candles(values: FloatArray, first: int, timeframe: str, limit: int = MAX_CANDLES) -> ShownCandles:
+    """The shown columns of ``informative_frame``, and no others made, from the same rows."""
+    candles = _complete(values, first, TIMEFRAMES[timeframe], limit)
+    names = SHOWN_INFORMATIVE[timeframe]
+    shown = np.full((len(names), len(candles.starts) + 1), math.nan)
+    for row, name in enumerate(names):
+        shown[row, :-1] = _INDICATORS[name](candles)
+    return ShownCandles(timeframe, candles.starts + TIMEFRAMES[timeframe], shown)
+
+
+NO_CANDLES: Mapping[str, ShownCandles] = {
+    timeframe: ShownCandles(timeframe, np.empty(0, dtype=np.int64), np.full((len(names), 1), math.nan))
+    for timeframe, names in SHOWN_INFORMATIVE.items()
+}
+"""What is shown by timeframe where nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,8 @@ class AssetRows:
         self._weights: dict[int, tuple[int, ...]] = {}
         self._shares: dict[tuple[int, int], tuple[float, float, float]] = {}
         self._interest = InterestChange(markets.perp)
+        self.revised_from = first
+        """The earliest second whose row the last ``apply`` wrote again, ``stop`` where it wrote none."""
 
     @property
     def stop(self) -> int:
@@ -125,6 +127,7 @@ class AssetRows:
         """
         self._make_room()
         self._weigh(self.stop)
+        self.revised_from = self.stop + 1
         changed = False
         bars: dict[str, Bar] = {}
         mask = 0
@@ -168,6 +171,7 @@ class AssetRows:
         self._volumes.add(bar.market, bar.second, volume_cents(bar) - (volume_cents(before) if before else 0))
         if bar.second < self.first:
             return False
+        self.revised_from = min(self.revised_from, bar.second)
         place = bar.second - self.first
         numbers = self._values[: PERP_SELL + 1, place]
         before = numbers.tolist()
@@ -186,6 +190,7 @@ class AssetRows:
             if mask != self._masks[place]:
                 self._masks[place] = mask
                 self._values[COVERAGE_S:OI_CHANGE, place] = self._coverage(place)
+                self.revised_from = min(self.revised_from, self.first + place)
                 changed = True
         return changed
 

@@ -22,9 +22,9 @@ from squeezeflow_plugin.phases.engine import Engine
 from squeezeflow_plugin.phases.exits import Baseline, Exit, ExitWatch
 from squeezeflow_plugin.phases.layout import COLUMN_NAMES, SCORE
 from squeezeflow_plugin.phases.params import Params
-from squeezeflow_plugin.provider.candles import MAX_CANDLES, candle_frame
+from squeezeflow_plugin.provider.candles import MAX_CANDLES, GrowingCandles, candle_frame
 from squeezeflow_plugin.provider.closings import ClosedSecond
-from squeezeflow_plugin.provider.informative import informative_frame
+from squeezeflow_plugin.provider.informative import TIMEFRAMES, ShownCandles, shown_candles
 from squeezeflow_plugin.provider.rows import CLOSING_SLACK_S, AssetRows
 
 CANDLE_S = 60
@@ -65,7 +65,8 @@ class AssetTimeline:
         self._watches: dict[int, _Watch] = {}
         self._at_close: dict[int, FloatArray] = {}
         self._score_high: dict[int, float] = {}
-        self._informative: dict[int, tuple[int, pd.DataFrame]] = {}
+        self._candles = GrowingCandles(CANDLE_S)
+        self._informative: dict[str, tuple[tuple[int, int], ShownCandles]] = {}
         self.exits: dict[int, Exit] = {}
         """The first exit of each watched trade that has one, by the key given to ``watch``."""
 
@@ -154,27 +155,33 @@ class AssetTimeline:
 
     def candles(self, seconds: int) -> pd.DataFrame:
         """Candles of the rows held, the last one forming; see ``candle_frame``."""
-        first = self.rows.first_priced
-        first = self.rows.stop if first is None else first
+        first = self._first_known()
+        if seconds == CANDLE_S:
+            return self._candles.frame(self.rows.values(first, self.rows.stop), first)
         if seconds == 1:
             first = max(first, self.rows.stop - MAX_CANDLES)
         return candle_frame(self.rows.values(first, self.rows.stop), first, seconds)
 
-    def informative(self, seconds: int) -> pd.DataFrame:
-        """Complete candles with indicators; made again where one more is complete or a row was revised."""
-        complete = self.rows.stop // seconds
-        if self._informative.get(seconds, (0, None))[0] != complete:
-            first = self.rows.first_priced
-            first = self.rows.stop if first is None else first
-            made = informative_frame(self.rows.values(first, self.rows.stop), first, seconds)
-            self._informative[seconds] = (complete, made)
-        return self._informative[seconds][1]
+    def informative(self, timeframe: str) -> ShownCandles:
+        """Complete candles' columns; made again where one more is complete or a row of theirs was revised."""
+        complete = self.rows.stop // TIMEFRAMES[timeframe], self.rows.first
+        held = self._informative.get(timeframe)
+        if held is None or held[0] != complete:
+            first = self._first_known()
+            made = shown_candles(self.rows.values(first, self.rows.stop), first, timeframe)
+            held = self._informative[timeframe] = complete, made
+        return held[1]
+
+    def _first_known(self) -> int:
+        """The first row with a price, ``rows.stop`` where none has."""
+        first = self.rows.first_priced
+        return self.rows.stop if first is None else first
 
     def decisions_at_close(self, starts: Iterable[int]) -> FloatArray:
         """The last decision within each one-minute candle: float64[len(COLUMN_NAMES), n], NaN for none."""
         nothing = np.full(len(COLUMN_NAMES), np.nan)
         found = [self._at_close.get(start, nothing) for start in starts]
-        return np.stack(found, axis=1) if found else np.empty((len(COLUMN_NAMES), 0))
+        return np.array(found, dtype=np.float64).reshape(len(found), len(COLUMN_NAMES)).T
 
     def score_highs(self, starts: Iterable[int]) -> FloatArray:
         """The largest score decided within each one-minute candle: float64[n], NaN for none."""
@@ -188,11 +195,18 @@ class AssetTimeline:
         changed = self.rows.apply(closed.records)
         if changed:
             self._engine = None
-            self._informative.clear()
+        self._forget_candles(self.rows.revised_from)
         for watch in self._watches.values():
             watch.settle(self.rows)
             if changed:
                 watch.forget_revisable()
+
+    def _forget_candles(self, second: int) -> None:
+        """Rows from ``second`` on were written again: what was made of them is made anew when asked for."""
+        self._candles.revised(second)
+        for timeframe, (complete, _) in list(self._informative.items()):
+            if second < complete[0] * TIMEFRAMES[timeframe]:
+                del self._informative[timeframe]
 
     def _score(self, second: int) -> Decision | None:
         first = self.rows.first_priced

@@ -9,6 +9,7 @@ constructor brings the data, nothing of FreqTrade's is swapped, and the seconds 
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar
@@ -41,17 +42,20 @@ from squeezeflow_plugin.strategy.columns import (
     LOGGED,
     decision_columns,
     flow_columns,
+    signal_columns,
+    starts_of,
     with_columns,
     with_flow,
 )
-from squeezeflow_plugin.strategy.informed import FrameOf, InformedStrategy, informative_columns
+from squeezeflow_plugin.strategy.informed import InformedStrategy, ShownOf, informative_columns
 from squeezeflow_plugin.strategy.loader import bring_data, needs_data
 from squeezeflow_plugin.strategy.loss import NOISE_EVENTS
 from squeezeflow_plugin.strategy.messages import entered, left
 from squeezeflow_plugin.strategy.offline import Offline, startup_candles
 from squeezeflow_plugin.strategy.opening import wait_for_store
 from squeezeflow_plugin.strategy.pairs import LiveCandles, PairChoice
-from squeezeflow_plugin.strategy.plots import PLOT_CONFIG, areas
+from squeezeflow_plugin.strategy.plots import PlottedStrategy
+from squeezeflow_plugin.strategy.prompt import PromptStrategy
 from squeezeflow_plugin.strategy.protections import PROTECTIONS
 from squeezeflow_plugin.strategy.quiet import QuietStrategy
 from squeezeflow_plugin.strategy.records import (
@@ -71,7 +75,7 @@ from squeezeflow_plugin.strategy.vetoes import RefusalLog
 log = logging.getLogger(__name__)
 
 
-class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
+class SqueezeFlowStrategy(QuietStrategy, PromptStrategy, SearchedStrategy, InformedStrategy, PlottedStrategy):
     """Trades the score of one-second spot and perpetual flow; ``user_data/strategies`` subclasses it."""
 
     INTERFACE_VERSION = 3
@@ -90,7 +94,6 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
         "stoploss_on_exchange": False,
     }
     order_time_in_force: ClassVar = {"entry": "GTC", "exit": "GTC"}
-    plot_config: ClassVar = PLOT_CONFIG
 
     @property
     def protections(self) -> list[dict[str, Any]]:
@@ -176,11 +179,16 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
         """Block until the next second has closed, decide it and every one that is pending."""
         if self._session is None or self._pairs is None:
             return
+        self.analyze_waiting(self._session.is_idle)
         trades = open_trades()
         held, whitelist = [trade.pair for trade in trades], self.dp.current_whitelist()
         if self._pairs.is_new(whitelist, held):
             self._session.score(self._pairs.choose(self._session.instruments(), whitelist, held), trades)
         self._session.advance(trades)
+
+    def ordering(self) -> Collection[str]:
+        """The pairs whose entry is open or whose trade must be left."""
+        return () if self._session is None else self._session.ordering
 
     def populate_indicators(self, dataframe: pd.DataFrame, metadata: dict[str, Any]) -> pd.DataFrame:
         """Scores and phases beside the candles: as last decided within each, the forming one as of now.
@@ -188,18 +196,18 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
         Informative columns are those of the newest candle of theirs that was complete by then.
         """
         session, pair = self._session, metadata["pair"]
-        starts = dataframe["date"].dt.as_unit("s").astype("int64").to_numpy()
+        starts = starts_of(dataframe)
         candle_s = timeframe_to_seconds(self.timeframe)
         decided = np.full((len(COLUMN_NAMES), len(dataframe)), np.nan)
         highs, params = np.full(len(dataframe), np.nan), Params()
-        known, added = starts + candle_s, {}
-        frame_of: FrameOf | None = None
+        known, added = starts + candle_s, signal_columns(len(starts))
+        shown_of: ShownOf | None = None
         if self._offline is not None:
             scored = self._offline.score(pair, starts.tolist(), candle_s)
             added = {"armed": 0 if scored is None else scored.armed}
             if scored is not None:
                 decided, highs, params = scored.at_close, scored.score_high, self._offline.params
-                frame_of = partial(self._offline.informative, pair)
+                shown_of = partial(self._offline.informative, pair)
                 dataframe = with_flow(dataframe, self._offline.candles(pair, candle_s))
         elif session is not None and pair in session.pairs:
             timeline, params = session.desk.timelines[pair], session.params
@@ -207,9 +215,9 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
                 timeline.decisions_at_close(starts.tolist()),
                 timeline.score_highs(starts.tolist()),
             )
-            frame_of = timeline.informative
+            shown_of = timeline.informative
             known = np.minimum(known, timeline.next_second)
-        columns = decision_columns(decided, highs, params) | informative_columns(frame_of, known)
+        columns = decision_columns(decided, highs, params) | informative_columns(shown_of, known)
         if session is not None and len(dataframe):
             columns["veto"][-1] = session.reason(pair)
         return with_columns(dataframe, columns | flow_columns(dataframe) | added)
@@ -218,7 +226,8 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
         """The entry that is open now, on the forming candle: the only row FreqTrade looks at."""
         if self._offline is not None:
             return self._armed(self._epoch(dataframe, metadata["pair"]) if self._searching else dataframe)
-        dataframe = dataframe.assign(enter_long=0, enter_short=0)
+        if "enter_long" not in dataframe.columns:  # a subclass made its own frame
+            dataframe = dataframe.assign(enter_long=0, enter_short=0)
         pair = metadata["pair"]
         entry = self._session.entry(pair) if self._session is not None else None
         if entry is None or (entry.direction < 0 and not self.can_short) or is_taken(pair, entry):
@@ -239,20 +248,10 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
             raise KeyError(pair)
         return self._decider.seconds(pair, start, stop)
 
-    def plot_annotations(
-        self,
-        pair: str,  # noqa: ARG002 - FreqTrade's signature, as the following ones
-        start_date: datetime,  # noqa: ARG002
-        end_date: datetime,  # noqa: ARG002
-        dataframe: pd.DataFrame,
-        **_kwargs: Any,
-    ) -> list[dict[str, Any]]:
-        """Setups, resets and holes as areas of the chart."""
-        return areas(dataframe)
-
     def populate_exit_trend(self, dataframe: pd.DataFrame, metadata: dict[str, Any]) -> pd.DataFrame:  # noqa: ARG002 - FreqTrade's signature
         """No exit is a candle's: ``custom_exit`` judges each trade by its own baseline."""
-        return dataframe.assign(exit_long=0, exit_short=0)
+        made = {"exit_long", "exit_short"} <= set(dataframe.columns)
+        return dataframe if made else dataframe.assign(exit_long=0, exit_short=0)
 
     def confirm_trade_entry(
         self,
@@ -356,7 +355,7 @@ class SqueezeFlowStrategy(QuietStrategy, SearchedStrategy, InformedStrategy):
     def _epoch(self, dataframe: pd.DataFrame, pair: str) -> pd.DataFrame:
         """The frame with what an epoch of hyperopt decides, and the entry events that it finds on noise."""
         assert self._offline is not None  # noqa: S101 - the caller asked
-        starts = dataframe["date"].dt.as_unit("s").astype("int64").tolist()
+        starts = starts_of(dataframe).tolist()
         params = self.searched_params(self._offline.params)
         armed, noise = self._offline.rescore(pair, starts, timeframe_to_seconds(self.timeframe), params)
         return dataframe.assign(armed=armed, **{NOISE_EVENTS: noise})

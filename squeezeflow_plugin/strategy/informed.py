@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from freqtrade.persistence import Trade
 from freqtrade.strategy import IStrategy, stoploss_from_absolute
 
@@ -21,29 +20,24 @@ from squeezeflow_plugin.features.flow import Flow
 from squeezeflow_plugin.phases.tags import parse_tag
 from squeezeflow_plugin.provider.informative import (
     MEMORY_S,
-    SHOWN_INFORMATIVE,
-    TIMEFRAMES,
+    NO_CANDLES,
     Indicators,
-    aligned,
+    ShownCandles,
     indicators_at,
 )
 from squeezeflow_plugin.settings import Settings
 
-FrameOf = Callable[[int], pd.DataFrame]
+ShownOf = Callable[[str], ShownCandles]
 
 
-def informative_columns(frame_of: FrameOf | None, known: npt.NDArray[np.int64]) -> dict[str, Any]:
+def informative_columns(shown_of: ShownOf | None, known: npt.NDArray[np.int64]) -> dict[str, Any]:
     """The shown columns of every timeframe, such as ``atr_5m``, of rows that know up to ``known``.
 
-    ``frame_of`` gives the informative frame of so many seconds a candle; without it all is NaN.
+    ``shown_of`` gives the candles of a timeframe; without it all is NaN.
     """
     columns: dict[str, Any] = {}
-    for timeframe, seconds in TIMEFRAMES.items():
-        if frame_of is None:
-            found = {name: np.full(len(known), math.nan) for name in SHOWN_INFORMATIVE[timeframe]}
-        else:
-            found = aligned(frame_of(seconds), timeframe, known)
-        columns |= {f"{name}_{timeframe}": column for name, column in found.items()}
+    for timeframe, nothing in NO_CANDLES.items():
+        columns |= (nothing if shown_of is None else shown_of(timeframe)).at(known)
     return columns
 
 

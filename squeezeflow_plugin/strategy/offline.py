@@ -37,7 +37,7 @@ from squeezeflow_plugin.phases.recorded import RecordedEngine
 from squeezeflow_plugin.phases.tags import EnterTag
 from squeezeflow_plugin.provider.candles import candle_frame
 from squeezeflow_plugin.provider.decisions import DECIDED_NAMES, AssetDecisions
-from squeezeflow_plugin.provider.informative import informative_frame
+from squeezeflow_plugin.provider.informative import ShownCandles, shown_candles
 from squeezeflow_plugin.provider.judging import StoredJudge
 from squeezeflow_plugin.provider.materialise import DataSet
 from squeezeflow_plugin.provider.recording import recording
@@ -161,13 +161,13 @@ class Offline:
         seen = self._scored[pair]
         return self._data.flow(pair, max(start, seen.first), min(stop, seen.stop))
 
-    def informative(self, pair: str, seconds: int) -> pd.DataFrame:
-        """Complete candles with indicators of the seconds that the pair's newest frame covers."""
+    def informative(self, pair: str, timeframe: str) -> ShownCandles:
+        """What is shown of the complete candles in the seconds that the pair's newest frame covers."""
         seen, manifest = self._scored[pair], self._data.manifest
         first = max(seen.first, manifest.start, manifest.pairs[pair].first_priced)
         stop = max(min(seen.stop, manifest.stop), first)
         values = self._data.rows(pair)[:, first - manifest.start : stop - manifest.start]
-        return informative_frame(values, first, seconds, limit=len(seen.armed) + 1)
+        return shown_candles(values, first, timeframe, limit=len(seen.armed) + 1)
 
     def candles(self, pair: str, seconds: int) -> pd.DataFrame:
         """Candles with flow columns of the seconds that the pair's newest frame covers."""

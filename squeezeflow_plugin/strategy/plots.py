@@ -7,10 +7,12 @@ make it slow, so the parts that are seldom looked at are left to the table.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from datetime import datetime
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from freqtrade.strategy import IStrategy
 
 from squeezeflow_plugin.bars.flow import MIN_COVERAGE
 from squeezeflow_plugin.features.flow import FloatArray
@@ -119,3 +121,20 @@ def _area(frame: pd.DataFrame, run: Run, label: str, color: str) -> dict[str, An
         "start": dates.iloc[run[0]].to_pydatetime(),
         "end": (dates.iloc[run[1]] + length).to_pydatetime(),
     }
+
+
+class PlottedStrategy(IStrategy):  # type: ignore[misc]  # FreqTrade ships no types
+    """What FreqUI is told to draw."""
+
+    plot_config: ClassVar = PLOT_CONFIG
+
+    def plot_annotations(
+        self,
+        pair: str,  # noqa: ARG002 - FreqTrade's signature, as the following ones
+        start_date: datetime,  # noqa: ARG002
+        end_date: datetime,  # noqa: ARG002
+        dataframe: pd.DataFrame,
+        **_kwargs: Any,
+    ) -> list[dict[str, Any]]:
+        """Setups, resets and holes as areas of the chart."""
+        return areas(dataframe)

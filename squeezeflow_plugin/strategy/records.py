@@ -33,7 +33,12 @@ def open_trade(trade: Trade, pair: str) -> OpenTrade:
 
 def was_traded(pair: str, tag: EnterTag) -> bool:
     """Whether FreqTrade's database has a trade, open or closed, on this entry event."""
-    known = (parse_tag(trade.enter_tag) for trade in Trade.get_trades_proxy(pair=pair))
+    if Trade.use_db:  # the database looks for it: every trade of the pair, with its orders, is slow to read
+        wanted = [Trade.pair == pair, Trade.enter_tag.endswith(f"e={tag.second}")]
+        found = Trade.get_trades(wanted, include_orders=False)
+    else:
+        found = Trade.get_trades_proxy(pair=pair)
+    known = (parse_tag(trade.enter_tag) for trade in found)
     return any(other is not None and other.second == tag.second for other in known)
 
 

@@ -184,7 +184,7 @@ class Session:
         began_ns = self._clock.now_ns()
         self._follow_trades(trades)
         decided = self._next()
-        if decided and not self._order_follows(trades) and self._clock.now_ns() - began_ns < SHORT_CALL_NS:
+        if decided and not self.ordering and self._clock.now_ns() - began_ns < SHORT_CALL_NS:
             self._next()
         self._finished = True
 
@@ -196,6 +196,18 @@ class Session:
         """
         entry = self._held_entry(pair)
         return None if entry is None or self.veto(entry.second) else entry
+
+    @property
+    def ordering(self) -> frozenset[str]:
+        """The pairs for which an order follows on the newest second: an entry of one not held, or an exit."""
+        held = {trade.pair for trade in self._trades}
+        entering = {pair for pair in self.desk.pairs if pair not in held and self._held_entry(pair)}
+        leaving = {each.pair for each in self._trades if self.exit_name(each.pair, each.trade_id)}
+        return frozenset(entering | leaving)
+
+    def is_idle(self) -> bool:
+        """Whether the next second is not due yet."""
+        return self._clock.now_ns() < self.follower.due_ns(self.follower.next_second)
 
     def event(self, pair: str) -> Decision | None:
         """The pair's newest entry event since this start."""
@@ -354,11 +366,6 @@ class Session:
         if kind != self._veto_kind:
             log.warning("%s: no entries until seconds are decided again", reason)
         self._veto, self._veto_kind = reason, kind
-
-    def _order_follows(self, trades: tuple[OpenTrade, ...]) -> bool:
-        held = {trade.pair for trade in trades}
-        entering = any(self._held_entry(pair) for pair in self.desk.pairs if pair not in held)
-        return entering or any(self.exit_name(trade.pair, trade.trade_id) for trade in trades)
 
     def _follow_trades(self, trades: tuple[OpenTrade, ...]) -> None:
         """Watch the open trades and no others; one of an earlier life needs the records since then."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from squeezeflow_plugin.provider.candles import (
     CANDLE_COLUMNS,
     FLOW_COLUMNS,
     SUMMED_COLUMNS,
+    GrowingCandles,
     candle_frame,
     candle_starts,
 )
@@ -55,3 +57,30 @@ def test_no_full_candle_is_an_empty_frame_with_its_columns() -> None:
     assert frame.empty
     assert tuple(frame.columns) == CANDLE_COLUMNS + FLOW_COLUMNS
     assert str(frame["date"].dtype).endswith("UTC]")
+
+
+Step = st.tuples(st.integers(1, 150), st.none() | st.integers(0, 200), st.integers(0, 90))
+
+
+@given(st.integers(0, 10_000), st.lists(Step, min_size=1, max_size=12))
+def test_candles_that_grow_are_those_made_anew(first: int, steps: list[tuple[int, int | None, int]]) -> None:
+    """Rows are added, some of the last ones are written again, and old ones are dropped."""
+    values, start, stop = rows(first, 2_000), 0, 0
+    growing = GrowingCandles(60)
+    for added, back, dropped in steps:
+        stop += added
+        if back is not None:
+            place = max(stop - back, start)
+            values[:, place] += 1.0
+            growing.revised(first + place)
+        start = min(start + dropped, stop)
+        held = values[:, start:stop]
+        anew = candle_frame(held, first + start, 60)
+        pd.testing.assert_frame_equal(growing.frame(held, first + start), anew, check_exact=True)
+
+
+def test_a_frame_is_its_readers_own() -> None:
+    growing, values = GrowingCandles(60), rows(1, 300)
+    frame = growing.frame(values, 0)
+    frame.loc[frame.index[0], "close"] = -1.0
+    pd.testing.assert_frame_equal(growing.frame(values, 0), candle_frame(values, 0, 60))

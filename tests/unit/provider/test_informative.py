@@ -18,9 +18,9 @@ from squeezeflow_plugin.provider.informative import (
     MEMORY_S,
     SHOWN_INFORMATIVE,
     TIMEFRAMES,
-    aligned,
     indicators_at,
     informative_frame,
+    shown_candles,
 )
 from squeezeflow_plugin.provider.rows import ROW_NAMES
 from tests.reference.flows import START, flow_of, noise_frame
@@ -115,14 +115,21 @@ def test_ta_lib_and_technical_make_the_indicators(values: Rows, monkeypatch: pyt
     assert set(called) == {"ATR", "RSI", "vwma"}
 
 
-def test_a_row_gets_the_newest_candle_that_is_complete(values: Rows) -> None:
-    made = informative_frame(values, START, 300)
-    ends = ends_of(made, 300)
-    known = np.array([ends[0] - 1, ends[0], ends[20] - 1, ends[20], ends[-1] + 7_000])
-    found = aligned(made, "5m", known)
-    assert tuple(found) == SHOWN_INFORMATIVE["5m"]
-    assert math.isnan(found["atr"][0])
-    assert found["rsi"][2:].tolist() == made["rsi"].iloc[[19, 20, len(made) - 1]].tolist()
+@pytest.mark.parametrize("timeframe", TIMEFRAMES)
+@pytest.mark.parametrize("stop", [20_000, 5_000, 200, 0])
+def test_a_row_gets_the_newest_candle_that_is_complete(values: Rows, timeframe: str, stop: int) -> None:
+    seconds = TIMEFRAMES[timeframe]
+    made = informative_frame(values[:, :stop], START, seconds)
+    ends = ends_of(made, seconds).tolist()
+    known = np.array(
+        [START, START + 4_321, *(end + step for end in ends for step in (-1, 0, 1)), START + 30_000]
+    )
+    found = shown_candles(values[:, :stop], START, timeframe).at(known)
+    assert tuple(found) == tuple(f"{name}_{timeframe}" for name in SHOWN_INFORMATIVE[timeframe])
+    for name in SHOWN_INFORMATIVE[timeframe]:
+        newest = [sum(end <= second for end in ends) - 1 for second in known.tolist()]
+        wanted = [math.nan if place < 0 else made[name].iloc[place] for place in newest]
+        np.testing.assert_array_equal(found[f"{name}_{timeframe}"], np.array(wanted), err_msg=name)
 
 
 def test_indicators_at_a_second_are_the_last_candles(frame: pd.DataFrame, values: Rows) -> None:

@@ -47,7 +47,7 @@ def decided(**fields: float) -> list[float]:
 )
 def test_the_label_is_the_furthest_phase(fields: dict[str, float], label: str) -> None:
     values = np.array([decided(**fields)]).T
-    assert columns_of(values)["phase"] == [label]
+    assert columns_of(values)["phase"].tolist() == [label]
 
 
 def test_a_candle_without_a_decision_is_nan_and_empty_text() -> None:
@@ -57,7 +57,7 @@ def test_a_candle_without_a_decision_is_nan_and_empty_text() -> None:
     assert frame["score"].iloc[1] == 5.5
     assert frame["phase"].tolist() == ["", "quiet"]
     assert frame["veto"].tolist() == ["", VETO_NAMES[2]]
-    assert phase_labels(frame) == frame["phase"].tolist()
+    assert phase_labels({name: frame[name].to_numpy() for name in SHOWN}).tolist() == ["", "quiet"]
 
 
 def test_no_candle_is_no_row() -> None:
@@ -72,7 +72,13 @@ def test_what_is_shown_is_named_once() -> None:
 
 def test_columns_are_added_at_once_as_assign_adds_them() -> None:
     frame = pd.DataFrame({"close": [1.0, 2.0], "score": [9.0, 9.0]}, index=[4, 5])
-    columns: dict[str, Any] = {"score": np.array([0.5, np.nan]), "phase": ["", "quiet"], "armed": 0}
+    columns: dict[str, Any] = {
+        "score": np.array([0.5, np.nan]),
+        "retrace": np.array([1.0, 2.0]),
+        "phase": ["", "quiet"],
+        "armed": 0,
+        "flow_spot": np.array([3.0, 4.0]),
+    }
     found = with_columns(frame, columns)
     pd.testing.assert_frame_equal(found[list(frame.assign(**columns))], frame.assign(**columns))
 

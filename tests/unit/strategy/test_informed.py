@@ -13,7 +13,13 @@ import pytest
 
 from squeezeflow_plugin.features.flow import Flow
 from squeezeflow_plugin.phases.tags import tag_of
-from squeezeflow_plugin.provider.informative import SHOWN_INFORMATIVE, TIMEFRAMES, Indicators, indicators_at
+from squeezeflow_plugin.provider.informative import (
+    SHOWN_INFORMATIVE,
+    TIMEFRAMES,
+    Indicators,
+    ShownCandles,
+    indicators_at,
+)
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.strategy.informed import InformedStrategy, filtered, informative_columns
 from tests.reference.flows import START, flow_of, noise_frame
@@ -108,12 +114,11 @@ def test_every_timeframe_has_its_columns() -> None:
     assert set(empty) == {f"{name}_{tf}" for tf in TIMEFRAMES for name in SHOWN_INFORMATIVE[tf]}
     assert all(np.isnan(column).all() for column in empty.values())
 
-    shown = {name for names in SHOWN_INFORMATIVE.values() for name in names}
+    def shown_of(timeframe: str) -> ShownCandles:
+        ends = np.array([1, 2], dtype=np.int64) * TIMEFRAMES[timeframe]
+        columns = len(SHOWN_INFORMATIVE[timeframe])
+        return ShownCandles(timeframe, ends, np.tile([1.0, 2.0, math.nan], (columns, 1)))
 
-    def frame_of(seconds: int) -> pd.DataFrame:
-        date = pd.to_datetime([0, seconds * 1000], unit="ms", utc=True)
-        return pd.DataFrame({"date": date} | {name: [1.0, 2.0] for name in shown})
-
-    found = informative_columns(frame_of, known)
+    found = informative_columns(shown_of, known)
     assert found["atr_5m"].tolist() == [2.0, 2.0]
     assert np.isnan(found["imbalance_spot_15m"]).all()
