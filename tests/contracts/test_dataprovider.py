@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from freqtrade.data.dataprovider import DataProvider
 from freqtrade.enums import CandleType, RunMode
+from freqtrade.freqtradebot import FreqtradeBot
+from freqtrade.strategy import IStrategy
 
 from squeezeflow_plugin.errors import UnsupportedFreqtradeError
 from squeezeflow_plugin.provider.dataprovider import (
@@ -123,6 +125,20 @@ def provider(exchange: RecordingExchange) -> SqueezeFlowDataProvider:
 
 def key(pair: str, timeframe: str = "1m") -> tuple[str, str, CandleType]:
     return (pair, timeframe, CandleType.SPOT)
+
+
+def test_freqtrade_analyses_the_whole_whitelist_in_one_call_before_it_orders() -> None:
+    """``analyze`` may let pairs wait only where nothing but this call stands before the orders."""
+    assert list(inspect.signature(IStrategy.analyze).parameters) == ["self", "pairs"]
+    loop = inspect.getsource(FreqtradeBot.process)
+    steps = (
+        "bot_loop_start",
+        "strategy.analyze(self.active_pair_whitelist)",
+        "exit_positions",
+        "enter_positions",
+    )
+    assert [loop.count(step) for step in steps] == [1, 1, 1, 1]
+    assert sorted(steps, key=loop.index) == list(steps)
 
 
 @pytest.mark.parametrize("name", sorted(TOUCHED))
