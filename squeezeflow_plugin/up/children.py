@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -27,9 +28,11 @@ _TROUBLE = re.compile(r" - (ERROR|CRITICAL) - |^Traceback ")
 _MIB = 1024 * 1024
 
 
-def _end_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the parent dies (prctl(2), PR_SET_PDEATHSIG)."""
+def _end_with(parent: int) -> None:
+    """Ask the kernel for SIGTERM when the parent dies (prctl(2), PR_SET_PDEATHSIG), or end if it has."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 class Child:
@@ -52,7 +55,7 @@ class Child:
                     env=dict(environ),
                     start_new_session=True,
                     # Runs between fork and exec of a parent that has started no thread yet.
-                    preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
+                    preexec_fn=partial(_end_with, os.getpid()) if sys.platform == "linux" else None,  # noqa: PLW1509
                 )
         except OSError as error:
             raise ProcessError(

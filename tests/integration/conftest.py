@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.integration.binance_venue import venue
 from tests.integration.rehearsal import rehearsal, story
 
-__all__ = ["rehearsal", "story"]
+__all__ = ["rehearsal", "story", "venue"]

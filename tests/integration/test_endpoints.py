@@ -250,7 +250,7 @@ def test_no_question_makes_a_failure(
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
     assert (
         stage.run(
-            ask(stage.session, "GET", f"http://{LOOPBACK}:{stage.settings.health_port}/livez", stream=False)
+            ask(stage.session, "GET", f"http://{LOOPBACK}:{stage.settings.health_port}/metrics", stream=False)
         )[0]
         == 200
     )
@@ -292,7 +292,7 @@ def test_no_bytes_make_a_failure(stage: Stage, caplog: pytest.LogCaptureFixture)
 
     one()
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
-    for described, path in ((API, "/"), (HEALTH, "/livez")):
+    for described, path in ((API, "/"), (HEALTH, "/metrics")):
         url = f"http://{LOOPBACK}:{stage.port(described)}{path}"
         assert stage.run(ask(stage.session, "GET", url, stream=False))[0] in {200, 429}
 

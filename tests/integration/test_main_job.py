@@ -187,8 +187,8 @@ def test_no_process_outlives_up(tmp_path: Path, number: signal.Signals) -> None:
     process = start(tmp_path)
     clock = SystemClock()
     try:
-        deadline = clock.now_ns() + 120 * 10**9
-        while len(tree := tree_of(process)) < 3 and clock.now_ns() < deadline:
+        while len(tree := tree_of(process)) < 3:  # however long that takes here: the test's own limit ends it
+            assert process.poll() is None, "it ended by itself"
             clock.sleep_until(clock.now_ns() + 10**8)
         os.kill(process.pid, number)
         status = process.wait(120)

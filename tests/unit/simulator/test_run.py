@@ -56,8 +56,12 @@ def test_a_recording_of_none_of_the_assets_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_recording_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
-    with pytest.raises(FrameError, match="cannot be read"):
-        run_simulator(SimulatorOptions(replay=tmp_path / "none.parquet"))
+    path = tmp_path / "trades.parquet"
+    with pytest.raises(FrameError, match="is not there"):
+        run_simulator(SimulatorOptions(replay=path))
+    path.write_bytes(b"no Parquet")
+    with pytest.raises(FrameError, match=r"trades\.parquet"):
+        run_simulator(SimulatorOptions(replay=path))
 
 
 @pytest.mark.parametrize(
