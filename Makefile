@@ -48,7 +48,7 @@ test: $(VENV)/.dev servers ## Every test, in two processes, with branch coverage
 
 soak: $(VENV)/.dev ## Seeded faults in simulated time, on every core; SOAK_MINUTES=15 SOAK_WIRE=2000 SOAK_BOT=50 SEED=1
 	$(BIN)/python -m tests.soak.bounded --seed $(or $(SEED),1) --minutes $(or $(SOAK_MINUTES),15) \
-		--wire $(or $(SOAK_WIRE),2000) --bot $(or $(SOAK_BOT),50) $(SOAK_ARGS)
+		--wire $(or $(SOAK_WIRE),2000) --bot $(or $(SOAK_BOT),50) --trades $(or $(SOAK_TRADES),$(if $(SOAK_WIRE),0,10000000)) $(SOAK_ARGS)
 
 soak-fuzz: $(VENV)/.dev ## 100,000 spoiled frames an adapter
 	$(BIN)/python -m tests.soak --schedule fuzz --seed $(or $(SEED),1) $(SOAK_ARGS)

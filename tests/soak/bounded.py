@@ -1,8 +1,8 @@
 """``python -m tests.soak.bounded``: seeded schedules in simulated time on every core, and one table of them.
 
 ``wire`` plays a collector from its sockets to its bus, ``bot`` FreqTrade's worker over a store with holes and
-restarts. No schedule begins after ``--minutes``; what was not played is said. Exit code 1 where a verdict is
-not clean; each such seed is named with the command that plays it again.
+restarts. No schedule begins after ``--minutes``. Exit code 1 where a verdict is not clean, a schedule ended
+with an error, or less was played than asked; each such seed is named with the command that plays it again.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import gc
 import multiprocessing
 import os
+import resource
 import sys
 import time
 from collections import Counter
@@ -22,15 +23,23 @@ from typing import Protocol
 from tests.soak.stage import now_s
 from tests.soak.wire import SHARED_BY, play_wire
 
+BOT_WORLDS = 4
+"""So many markets the schedules with the bot share: each seed has the one of its remainder."""
+
 
 class Judged(Protocol):
-    """What a schedule came to. ``counts`` are summed up in the table; ``faults`` says how many of which."""
+    """What a schedule came to. ``counts`` are summed up in the table; ``faults`` says how many of which, and
+    ``mix`` how many of which at which exchange.
+    """
 
     @property
     def schedule(self) -> str: ...
 
     @property
     def faults(self) -> Mapping[str, int]: ...
+
+    @property
+    def mix(self) -> Mapping[str, Mapping[str, int]]: ...
 
     @property
     def is_ok(self) -> bool: ...
@@ -77,6 +86,14 @@ def _batch(play: Callable[[int], Judged], seeds: Sequence[int], end_s: float) ->
     return Batch(tuple(outcomes), time.process_time() - began_s)
 
 
+@dataclass(frozen=True)
+class Turn:
+    """What a worker was asked to play."""
+
+    schedule: str
+    seeds: Sequence[int]
+
+
 @dataclass
 class Sum:
     """All outcomes of one schedule."""
@@ -86,6 +103,7 @@ class Sum:
     cpu_s: float = 0.0
     counts: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    mix: dict[str, Counter[str]] = field(default_factory=dict)
 
     def add(self, batch: Batch) -> None:
         self.cpu_s += batch.cpu_s
@@ -93,6 +111,8 @@ class Sum:
             self.played += 1
             self.counts.update(outcome.counts())
             self.faults.update(outcome.faults)
+            for exchange, kinds in outcome.mix.items():
+                self.mix.setdefault(exchange, Counter()).update(kinds)
 
 
 def main() -> int:
@@ -101,29 +121,60 @@ def main() -> int:
     began_s = now_s()
     end_s = began_s + 60 * options.minutes
     sums = {"bot": Sum(options.bot), "wire": Sum(options.wire)}
-    failed: list[Judged] = []
+    failed: list[str] = []
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.workers, mp_context=context) as pool:
-        turns: dict[Future[Batch], str] = {}
-        for seed in range(options.seed, options.seed + options.bot):
-            turns[pool.submit(play_bots, (seed,), end_s)] = "bot"
-        last = options.seed + options.wire
-        for first in range(options.seed, last, SHARED_BY):
-            turns[pool.submit(play_wires, range(first, min(first + SHARED_BY, last)), end_s)] = "wire"
-        for turn in as_completed(turns):
-            batch = turn.result()
-            sums[turns[turn]].add(batch)
-            for outcome in batch.outcomes:
+        turns: dict[Future[Batch], Turn] = {}
+        for turn in _turns(options):
+            play = play_bots if turn.schedule == "bot" else play_wires
+            turns[pool.submit(play, turn.seeds, end_s)] = turn
+        for done in as_completed(turns):
+            turn, error = turns[done], done.exception()
+            if error is not None:
+                failed += [f"{replay(turn.schedule, seed)}  # one of these: {error!r}" for seed in turn.seeds]
+                _say(f"{turn.schedule} schedules of the seeds {[*turn.seeds]} ended with {error!r}")
+                continue
+            sums[turn.schedule].add(done.result())
+            for outcome in done.result().outcomes:
                 if not outcome.is_ok:
-                    failed.append(outcome)
+                    failed.append(outcome.replay)
                     _say(outcome.line())
-    _say(table(sums, now_s() - began_s))
-    for outcome in failed:
-        _say(f"FAILED, play it again with: {outcome.replay}")
-    return 1 if failed else 0
+    _say(table(sums))
+    _say(mix_table(sums["wire"].mix))
+    used = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    _say(f"CPU {sum(each.ru_utime + each.ru_stime for each in used):,.0f} s, wall {now_s() - began_s:,.0f} s")
+    missed = unmet(sums, options.trades)
+    for line in [f"FAILED, play it again with: {each}" for each in failed] + missed:
+        _say(line)
+    return 1 if failed or missed else 0
 
 
-def table(sums: Mapping[str, Sum], elapsed_s: float) -> str:
+def _turns(options: argparse.Namespace) -> list[Turn]:
+    """The longest first, so that all workers end together; seeds that share a market beside one another."""
+    bots = sorted(range(options.seed, options.seed + options.bot), key=lambda seed: (seed % BOT_WORLDS, seed))
+    last = options.seed + options.wire
+    wires = [range(first, min(first + SHARED_BY, last)) for first in range(options.seed, last, SHARED_BY)]
+    return [*(Turn("bot", (seed,)) for seed in bots), *(Turn("wire", seeds) for seeds in wires)]
+
+
+def replay(schedule: str, seed: int) -> str:
+    """The command that plays a schedule again."""
+    return f"python -m tests.soak --seed {seed} --schedule {schedule}"
+
+
+def unmet(sums: Mapping[str, Sum], trades: int) -> list[str]:
+    """What was asked and not reached, one line each."""
+    missed = [
+        f"NOT REACHED: {each.played:,} of {each.asked:,} {name} schedules were played in time"
+        for name, each in sums.items()
+        if each.played < each.asked
+    ]
+    if (made := sums["wire"].counts["trades"]) < trades:
+        missed.append(f"NOT REACHED: {made:,} of {trades:,} trades were judged")
+    return missed
+
+
+def table(sums: Mapping[str, Sum]) -> str:
     """One column a schedule: what was played, what was found, what was inflicted."""
     names = [name for name, each in sums.items() if each.asked]
     rows = [["", *names], ["schedules", *(str(sums[name].played) for name in names)]]
@@ -134,13 +185,26 @@ def table(sums: Mapping[str, Sum], elapsed_s: float) -> str:
             found = [getattr(sums[name], part) for name in names]
             rows.append([what, *(f"{each[what]:,}" if what in each else "-" for each in found)])
     rows.append(["CPU s", *(f"{sums[name].cpu_s:,.0f}" for name in names)])
+    return _aligned(rows)
+
+
+def mix_table(mix: Mapping[str, Mapping[str, int]]) -> str:
+    """One row an exchange: in how many schedules it was, and how often each fault of the wire was played
+    there. Ids can be missing only where they are a sequence.
+    """
+    kinds = list(dict.fromkeys(kind for exchange in sorted(mix) for kind in mix[exchange]))
+    rows = [["", *kinds]]
+    rows += [[name, *(f"{mix[name].get(kind, 0):,}" for kind in kinds)] for name in sorted(mix)]
+    return _aligned(rows)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
+    return "\n".join(
         row[0].ljust(widths[0])
         + "".join("  " + cell.rjust(n) for cell, n in zip(row[1:], widths[1:], strict=True))
         for row in rows
-    ]
-    return "\n".join([*lines, f"elapsed {elapsed_s:,.0f} s"])
+    )
 
 
 def _say(line: str) -> None:
@@ -153,6 +217,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="the first seed (default 1)")
     parser.add_argument("--wire", type=int, default=2000, help="schedules without the bot (default 2000)")
     parser.add_argument("--bot", type=int, default=50, help="schedules with the bot (default 50)")
+    parser.add_argument("--trades", type=int, default=0, help="trades to be judged at least (default 0)")
     parser.add_argument("--minutes", type=float, default=15, help="begin none after so long (default 15)")
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)"

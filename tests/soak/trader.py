@@ -46,6 +46,7 @@ from tests.integration.live_stage import (
 )
 from tests.integration.offline_stage import markets_only
 from tests.integration.seconds_stage import END, Stage, set_stage
+from tests.soak.bounded import BOT_WORLDS
 from tests.soak.records import troubled
 from tests.soak.trading import PARAMS, UNPROTECTED
 
@@ -53,8 +54,6 @@ ASSETS = ("BTC", "ETH", "SOL")
 HOURS = 2.4
 LIVED_S = 220
 SQUEEZE_EVERY_S = 120
-WORLDS = 4
-"""So many markets are made; the seeds share them."""
 STOP = END - AFTER_S
 START = STOP - LIVED_S
 METHOD = {**PARAMS, "min_hold": 15, "min_score": 2.0, "exit_threshold": 0.05}
@@ -78,6 +77,7 @@ class BotOutcome:
     vetoed: int = 0
     worst: tuple[str, ...] = ()
     schedule: str = "bot"
+    mix: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def is_ok(self) -> bool:
@@ -136,7 +136,7 @@ def _world(seed: int) -> World:
 
 def play_bot(seed: int) -> BotOutcome:
     """One schedule from its beginning to its verdict."""
-    world = _world(seed % WORLDS)
+    world = _world(seed % BOT_WORLDS)
     rng = random.Random(f"bot {seed}")
     with tempfile.TemporaryDirectory(prefix="soak-bot-", dir=_shared()) as name, _quiet():
         folder = Path(name)

@@ -38,7 +38,7 @@ _KEPT_MS = 4000
 class WireOutcome:
     """What a schedule came to; see the module's text. ``trades`` were made, ``recovered`` asked for later;
     ``misread`` records a reader of the bus got twice, not at all, or other than stored; ``worst`` names one
-    bar of each kind of fault.
+    bar of each kind of fault; ``mix`` counts the faults of the wire by exchange.
     """
 
     seed: int
@@ -55,6 +55,7 @@ class WireOutcome:
     rejected: int = 0
     worst: tuple[str, ...] = ()
     schedule: str = "wire"
+    mix: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def is_ok(self) -> bool:
@@ -68,7 +69,8 @@ class WireOutcome:
     def counts(self) -> Mapping[str, int]:
         """What is summed up over many schedules."""
         names = ("trades", "bars", "holes", "recovered", "rejected")
-        return {name: getattr(self, name) for name in (*names, *VERDICTS)}
+        kills = {"killed twice": int(self.faults.get(Inner.KILL.value, 0) == 2)}
+        return kills | {name: getattr(self, name) for name in (*names, *VERDICTS)}
 
     def line(self) -> str:
         """One JSON line."""
@@ -104,7 +106,7 @@ def judged(played: Played) -> WireOutcome:
             what = _verdict(truth, bar, key in covered, is_shallow or second in gone)
             found["bars"] += truth is not None
             found["holes"] += key not in covered
-            if what and what not in found:
+            if what and not found[what]:
                 worst.append(f"{what}: {second - START} s {truth} was {bar}")
             found[what] += bool(what)
     kinds = [fault.kind.value for fault in faults] + [fault.kind.value for fault in played.inner]
@@ -119,7 +121,16 @@ def judged(played: Played) -> WireOutcome:
         wrong=found["wrong"],
         unflagged=found["unflagged"],
         worst=tuple(worst),
+        mix=_mix(made.exchanges, faults),
     )
+
+
+def _mix(exchanges: Sequence[str], faults: Sequence[Fault]) -> dict[str, dict[str, int]]:
+    """How often each kind of fault was played at each exchange, which was in one schedule."""
+    mix = {name: {"schedules": 1} | {kind.value: 0 for kind in Kind} for name in exchanges}
+    for fault in faults:
+        mix[fault.exchange][fault.kind.value] += 1
+    return mix
 
 
 def _read(path: Path, first: int, stop: int) -> tuple[dict[Key, Values], set[Key], int]:
