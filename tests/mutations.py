@@ -91,8 +91,8 @@ MUTATIONS = (
         (
             Edit(
                 "bars/closing.py",
-                "self.watch.interrupted(trades, self.ledger.intervals(), last + 1)",
-                "self.watch.interrupted((), self.ledger.intervals(), last + 1)",
+                "self.watch.interrupted(trades, later, self.ledger.intervals(), since, until)",
+                "self.watch.interrupted((), later, self.ledger.intervals(), since, until)",
             ),
         ),
         ("tests/unit/bars/test_closing.py", "tests/unit/journal/test_recovery.py"),

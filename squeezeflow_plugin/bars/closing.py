@@ -83,14 +83,18 @@ class Closer:
         """The last closed second; None before the first."""
         return self.builder.closed
 
-    def resume(self, records: Iterable[ClosingRecord], trades: Iterable[Trade]) -> None:
+    def resume(
+        self, records: Iterable[ClosingRecord], trades: Iterable[Trade], later: Iterable[Trade] = ()
+    ) -> None:
         """Go on where an earlier run stopped; to be called first, before any event.
 
         ``records``: this collector's stored records of the last ``horizon_s`` seconds, in order, the last
-        one at least; ``trades``: what the journal holds from the first of those seconds on, in any order.
+        one at least; ``trades``: what the journal holds from the first of those seconds on, in the order of
+        receipt, as far as it came before the last record was made; ``later``: what came after that.
         Raises ValueError where there is no record (then there is nothing to resume).
         """
         known: dict[tuple[int, str], Bar] = {}
+        since: dict[str, int] = {}
         first = last = None
         for record in records:
             first = record.second if first is None else first
@@ -99,10 +103,13 @@ class Closer:
             for bar in (*record.bars, *record.revisions):
                 known[(bar.second, bar.market)] = bar
             self.ledger.know(record.second, record.covered, record.repaired)
+            for market in (*record.covered, *record.uncovered):
+                since.setdefault(market, record.second)
         if first is None or last is None:
             raise ValueError("there is no record to resume from")
         first = max(first, last - self.builder.horizon_s + 1)
-        heard = self.watch.interrupted(trades, self.ledger.intervals(), last + 1)
+        until = last + self.builder.horizon_s + 1
+        heard = self.watch.interrupted(trades, later, self.ledger.intervals(), since, until)
         self.builder.restore(first, last, known.values(), heard)
         # Receive times of an earlier run say nothing about this run's clock.
         self.builder.take_newest()
@@ -124,8 +131,12 @@ class Closer:
         """The markets' connection ended, or ended being complete, at that time."""
         self._listen()
         self.ledger.down(markets, at_ns)
-        # Of a second whose deadline had not passed trades may be missing.
-        self.watch.down(markets, self._second(at_ns - self._watermark_ns))
+        # Of a second whose deadline had not passed trades may be missing; before the first offset is known
+        # nobody knows which that is, and none has been closed.
+        second = self._second(at_ns - self._watermark_ns)
+        if self.offsets.market_offset_ns() is None and self.builder.closed is not None:
+            second = min(second, self.builder.closed + 1)
+        self.watch.down(markets, second)
 
     def on_unread(self, markets: Iterable[str], at_ns: int) -> None:
         """What came at that time cannot be read. Where ids are a sequence, they will tell what it was."""

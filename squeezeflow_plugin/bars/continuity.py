@@ -17,11 +17,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from squeezeflow_plugin.bars.gaps import MarketGaps
 from squeezeflow_plugin.bars.holes import Lost, Uncovered
+from squeezeflow_plugin.bars.spans import Span
 from squeezeflow_plugin.feeds.recovery import Continuity, Gap
 from squeezeflow_plugin.market import NS_PER_SECOND, Interval, Trade
-
-MOST_SKEW_NS = 60 * NS_PER_SECOND
-"""Exchanges whose clocks are further off say nothing about the time."""
 
 
 def _always(_trade: Trade) -> bool:
@@ -84,38 +82,36 @@ class ContinuityWatch:
         for gaps in self._known(markets):
             gaps.silent(second, now_ns)
 
-    def interrupted(self, trades: Iterable[Trade], covered: Iterable[Interval], stop: int) -> Iterator[Trade]:
-        """Take in, and hand on, an earlier run's trades; after the last one nobody listened.
+    def interrupted(
+        self,
+        trades: Iterable[Trade],
+        later: Iterable[Trade],
+        covered: Iterable[Interval],
+        since: Mapping[str, int],
+        until: int,
+    ) -> Iterator[Trade]:
+        """Take in, and hand on, an earlier run's trades, in the order of receipt; then nobody listened.
 
-        The trades come in the order of receipt. ``covered`` are the covered seconds, by market and start;
-        ``stop`` follows the last one of which anything is known. Where ids are no sequence, what came later
-        says nothing about what was missed before it: what lies between two intervals is asked for again.
+        ``covered`` are the seconds that its records call covered, by market and start, and ``since`` the
+        first second of each market on record. ``trades`` came before the last record, ``later`` after it;
+        of the former those dated ``until`` or later are in no bar. Where ids are no sequence, the latter say
+        nothing about what was missed before them, because that is on no record. What was not covered is
+        asked for again.
         """
-        markets = self._markets
-        covered_stops: dict[str, int] = {}
-        between: dict[str, list[Uncovered]] = {}
+        spans: dict[str, list[Span]] = {name: [] for name in since if name in self._markets}
         for each in covered:
-            if each.market in covered_stops and not self.is_sequence(each.market):
-                span = covered_stops[each.market], each.start
-                between.setdefault(each.market, []).append(Uncovered(span))
-            covered_stops[each.market] = each.stop
-        is_known = True
+            if each.market in spans:
+                spans[each.market].append((each.start, each.stop))
+        uncovered = {name: Uncovered(since[name], each) for name, each in spans.items()}
         for trade in trades:
-            is_known = is_known and not _is_after(trade, stop)
-            gaps = markets.get(trade.market)
-            if gaps is not None and (
-                gaps.continuity.sequence
-                or trade.exchange_ns < covered_stops.get(trade.market, 0) * NS_PER_SECOND
-            ):
-                # One that was asked for ends no gap; one that came after all that is known may be repeated.
-                if gaps.continuity.sequence or (trade.received_ns and is_known):
-                    self.add((trade,))
-                for uncovered in between.get(trade.market, ()):
-                    uncovered.note(trade)
+            if trade.second < until:
+                self._remember(trade, uncovered, is_recorded=True)
             yield trade
-        for name, gaps in markets.items():
-            gaps.reopen(between.get(name, ()))
-            gaps.interrupted(covered_stops.get(name, gaps.last_ns // NS_PER_SECOND))
+        for trade in later:
+            self._remember(trade, uncovered, is_recorded=False)
+            yield trade
+        for name, missed in uncovered.items():
+            self._markets[name].interrupted(missed)
 
     def settle(self, second: int, now_ns: int) -> tuple[Interval, ...]:
         """What has changed about the seconds up to ``second``: those now doubted, those doubted no more."""
@@ -152,11 +148,14 @@ class ContinuityWatch:
         """The gaps that were given up since the last call."""
         return tuple(lost for gaps in self._markets.values() for lost in gaps.take_lost())
 
+    def _remember(self, trade: Trade, uncovered: Mapping[str, Uncovered], *, is_recorded: bool) -> None:
+        around = uncovered.get(trade.market)
+        if around is None or trade.exchange_ns < around.since * NS_PER_SECOND:
+            return
+        if self.is_sequence(trade.market):
+            self.add((trade,))
+        elif is_recorded:
+            around.note(trade)
+
     def _known(self, markets: Iterable[str]) -> list[MarketGaps]:
         return [self._markets[name] for name in markets if name in self._markets]
-
-
-def _is_after(trade: Trade, stop: int) -> bool:
-    """Whether second ``stop`` was over when the trade came, as far as its own time tells."""
-    is_told = abs(trade.exchange_ns - trade.received_ns) < MOST_SKEW_NS
-    return is_told and trade.exchange_ns >= (stop + 1) * NS_PER_SECOND

@@ -12,10 +12,10 @@ time, seconds are market time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from squeezeflow_plugin.bars.holes import Hole, Lost, Pending, Uncovered, touched
+from squeezeflow_plugin.bars.holes import FAR, Hole, Lost, Pending, Uncovered, touched
 from squeezeflow_plugin.bars.spans import Span, union, within, without
 from squeezeflow_plugin.feeds.recovery import Continuity, Gap
 from squeezeflow_plugin.market import NS_PER_SECOND, Trade
@@ -35,7 +35,6 @@ MAX_GAPS = 200
 MAX_JUMP = 1_000_000
 """Ids further from the last one than this belong to another sequence."""
 KEEP_S = 7200
-FAR = 1 << 62
 UNKNOWN = "the exchange does not give them either"
 TOO_MANY = "too many gaps at once"
 TOO_OLD = "too old to be revised"
@@ -154,20 +153,32 @@ class MarketGaps:
         if self.base is not None and self.pending is None:
             self.pending = Pending(second, self.last_id, self.last_ns, now_ns, second, now_ns, doubts=False)
 
-    def interrupted(self, covered_stop: int) -> None:
-        """The trades so far are of an earlier run, whose covered seconds ended before ``covered_stop``."""
+    def interrupted(self, uncovered: Uncovered) -> None:
+        """The trades so far are of an earlier run, which left these seconds uncovered."""
+        if not self.continuity.sequence:
+            self._reopen(uncovered)
+            return
         for hole in self._holes:
             hole.since_ns = hole.next_ns = 0
-            self._cleared.append(hole.span)
-        self.down(min(self.last_ns // NS_PER_SECOND, covered_stop))
+        self.down(uncovered.spans[-1][0])
+        if self.base is not None and self.pending is not None:
+            # What was not covered before, and is no hole by its ids, is complete by them.
+            self._cleared.append((self.base + 1, self.pending.start))
 
-    def reopen(self, uncovered: Iterable[Uncovered]) -> None:
-        """Holes of an earlier run, of which its trades' times alone tell."""
-        for each in uncovered:
-            before, after = each.before, each.after
-            if before is not None and after is not None:
-                ends = before.trade_id, before.exchange_ns - self._late_ns, after.trade_id, after.exchange_ns
-                self._open(Hole(*ends, -1, -1, each.span, 0, 0))
+    def _reopen(self, uncovered: Uncovered) -> None:
+        """Ask again for everything that was not covered, of which the times of trades alone tell."""
+        self.base = uncovered.since
+        for span, before, after in uncovered.missed():
+            last_id, last_ns = "", span[0] * NS_PER_SECOND
+            if before is not None:
+                last_id, last_ns = before.trade_id, before.exchange_ns
+            if after is not None:
+                ends = last_id, last_ns - self._late_ns, after.trade_id, after.exchange_ns
+                self._open(Hole(*ends, -1, -1, span, 0, 0))
+                self._cleared.append(span)  # the answer may come before the hole is told
+            else:
+                self.last_id, self.last_ns = last_id, last_ns
+                self.down(span[0])
 
     def doubted(self, second: int, now_ns: int) -> list[Span]:
         """The seconds up to ``second`` that are not known to be complete."""
@@ -184,8 +195,8 @@ class MarketGaps:
         told = within(self._told, second - KEEP_S, FAR)
         cleared = union([*told, *self._cleared])
         self._told, self._cleared = doubted, []
-        # Of the second in which it all began nobody knows the beginning.
-        known = FAR if self.base is None else self.base + 1
+        # Of the second in which it all began nobody knows the beginning, unless it was live before.
+        known = FAR if self.base is None else self.base + (self._since >= self.base)
         return without(doubted, told), within(without(cleared, doubted), known, FAR)
 
     def due(self, now_ns: int) -> Iterator[Gap]:

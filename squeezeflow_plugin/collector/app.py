@@ -141,8 +141,8 @@ class Collector:
             self._queue,
             Counted(lambda: self._snapshot(closer), self._tally.lags, self._tally.writes),
         )
-        work: list[Coroutine[Any, Any, None]] = [self._close_seconds(closer), self._keep_house(closer)]
-        work += [connection.run() for connection in self._connections]
+        work: list[Coroutine[Any, Any, None]] = [self._close_seconds(closer, intake)]
+        work += [self._keep_house(closer), *(connection.run() for connection in self._connections)]
         work.append(self._recoverer(pasts, instruments, intake).run())
         if self._settings.interest_interval_s:
             work.append(self._interest(instruments, closer).run())
@@ -272,7 +272,7 @@ class Collector:
                 closer.builder.begin(self._settings.first_second)
             return
         first = last - self._settings.revision_horizon_s + 1
-        closer.resume(self._store.records(first, last + 1, [name]), self._journal.replay(first))
+        closer.resume(self._store.records(first, last + 1, [name]), *self._journal.split(first, last))
         for damage in self._journal.damages:
             _LOG.error("journal: %s", damage)
         if self._journal.torn_bytes:
@@ -282,13 +282,14 @@ class Collector:
             _LOG.warning("the store is %d s ahead of the clock; nothing is closed until then", -behind_s)
         _LOG.info("recovered: goes on after second %d, %d s behind the clock", last, behind_s)
 
-    async def _close_seconds(self, closer: Closer) -> None:
+    async def _close_seconds(self, closer: Closer, intake: Intake) -> None:
         while True:
             now_ns, due_ns = self._clock.now_ns(), closer.due_local_ns()
             if now_ns < due_ns:
                 await self._clock.wait_until(min(due_ns, now_ns + _LOOK_AGAIN_NS))
                 continue
             record = closer.close(now_ns)
+            intake.closed(record.second, now_ns)
             self._tally.bars += len(record.bars)
             self._tally.revisions += len(record.revisions)
             self._tally.covered = len(record.covered)

@@ -44,6 +44,13 @@ class Intake:
         self._tally.arrived(trades)
         self._closer.on_trades(trades)
 
+    def closed(self, second: int, now_ns: int) -> None:
+        """A second is closed with what came before; a journal that fails leaves that unsaid."""
+        try:
+            self._journal.mark(second)
+        except JournalError as error:
+            self._note_failure(error, now_ns)
+
     def left_out(self, items: Sequence[LeftOut]) -> None:
         """Trades that are not counted by design."""
         for item in items:

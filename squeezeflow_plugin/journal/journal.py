@@ -4,6 +4,8 @@ A directory of append-only segments (``trades-<number>.sfj``, see ``segment``), 
 minutes, at a size, and at every start: what an earlier process wrote is never written to again,
 but for an append that was cut short at the very end, which is cut off. When ``append`` returns, the
 operating system has the trades: a killed process loses none of them. ``sync`` puts them on the disk.
+``mark`` says between them which second is closed, so that a restart can tell what the last stored record
+speaks of from what came after it, whatever any clock said.
 
 One process at a time: the directory is locked.
 """
@@ -19,10 +21,21 @@ from types import TracebackType
 import msgspec
 
 from squeezeflow_plugin.errors import JournalCorruptError, JournalError
-from squeezeflow_plugin.journal.segment import Damage, decode_frame, encode_frame, received_second, scan
+from squeezeflow_plugin.journal.segment import (
+    Damage,
+    Frame,
+    decode_frame,
+    encode_frame,
+    encode_mark,
+    received_second,
+    scan,
+)
 from squeezeflow_plugin.market import Trade
 
 _PREFIX, _SUFFIX = "trades-", ".sfj"
+_Place = tuple[int, int]
+"""Segment number and byte."""
+_BEGINNING, _END = (0, 0), (1 << 62, 0)
 
 
 class SegmentDamage(msgspec.Struct, frozen=True):
@@ -89,23 +102,12 @@ class TradeJournal:
 
     def append(self, trades: Sequence[Trade]) -> None:
         """Hand the trades to the operating system. All or none: JournalError where it takes them not."""
-        if not trades:
-            return
-        frame = encode_frame(trades)
-        second = received_second(trades[-1])
-        if self._fd is None or self._is_full(second):
-            self._begin_segment(second)
-        assert self._fd is not None  # noqa: S101  # begun just above; narrows the type
-        try:
-            left = memoryview(frame)
-            while left:
-                left = left[os.write(self._fd, left) :]
-        except OSError as error:
-            self._take_back()
-            raise JournalError(
-                f"{self._path}: cannot append {len(trades)} trades: {error.strerror}; they are not kept"
-            ) from error
-        self._size += len(frame)
+        if trades:
+            self._write(encode_frame(trades), received_second(trades[-1]), f"{len(trades)} trades")
+
+    def mark(self, second: int) -> None:
+        """Say that the second is closed, with what was appended before. JournalError as ``append``."""
+        self._write(encode_mark(second), second if self._fd is None else self._began_second, "a mark")
 
     def sync(self) -> None:
         """Return when everything appended is on the disk. Raises JournalError."""
@@ -122,23 +124,17 @@ class TradeJournal:
         Damage is passed over and added to ``damages``; with ``strict`` JournalCorruptError names it after
         the last trade. Raises JournalError where a segment cannot be read.
         """
-        for segment in self.segments():
-            data = _read(segment)
-            for frame in scan(data):
-                if isinstance(frame, Damage):
-                    self._note(segment, frame.start, frame.stop)
-                    continue
-                if frame.newest_second < from_second:
-                    continue
-                trades = decode_frame(data, frame)
-                if trades is None:
-                    self._note(segment, frame.start, frame.stop)
-                    continue
-                for trade in trades:
-                    if trade.second >= from_second:
-                        yield trade
+        yield from self._replay(from_second, _BEGINNING, _END)
         if strict and self._damages:
             raise JournalCorruptError("; ".join(map(str, self.damages)))
+
+    def split(self, from_second: int, closed: int) -> tuple[Iterator[Trade], Iterator[Trade]]:
+        """``replay`` in two: what was appended before the second ``closed`` was closed, and what came after.
+
+        Where no mark says when that was, an earlier second's mark counts; without any, all came after.
+        """
+        place = self._marked(closed)
+        return self._replay(from_second, _BEGINNING, place), self._replay(from_second, place, _END)
 
     def prune(self, before_second: int) -> int:
         """Delete the segments whose every trade was received before that local second; how many went."""
@@ -166,6 +162,49 @@ class TradeJournal:
                 self._fd = None
             os.close(self._lock_fd)
             self._lock_fd = -1
+
+    def _replay(self, from_second: int, start: _Place, stop: _Place) -> Iterator[Trade]:
+        for segment in self.segments():
+            number = _number(segment)
+            if not start[0] <= number <= stop[0]:
+                continue
+            data = _read(segment)
+            for part in scan(data):
+                if not start <= (number, part.start) < stop:
+                    continue
+                trades = self._trades(segment, data, part) if _may_have(part, from_second) else ()
+                yield from (trade for trade in trades if trade.second >= from_second)
+
+    def _trades(self, segment: Path, data: bytes, part: Frame | Damage) -> Sequence[Trade]:
+        trades = decode_frame(data, part) if isinstance(part, Frame) else None
+        if trades is None:
+            self._note(segment, part.start, part.stop)
+            return ()
+        return trades
+
+    def _marked(self, closed: int) -> _Place:
+        """The place of the newest mark of a second up to ``closed``."""
+        for segment in reversed(self.segments()):
+            marks = [part for part in scan(_read(segment)) if isinstance(part, Frame) and part.is_mark]
+            for mark in reversed(marks):
+                if mark.newest_second <= closed:
+                    return _number(segment), mark.start
+        return _BEGINNING
+
+    def _write(self, frame: bytes, second: int, what: str) -> None:
+        if self._fd is None or self._is_full(second):
+            self._begin_segment(second)
+        assert self._fd is not None  # noqa: S101  # begun just above; narrows the type
+        try:
+            left = memoryview(frame)
+            while left:
+                left = left[os.write(self._fd, left) :]
+        except OSError as error:
+            self._take_back()
+            raise JournalError(
+                f"{self._path}: cannot append {what}: {error.strerror}; it is not kept"
+            ) from error
+        self._size += len(frame)
 
     def _lock(self) -> int:
         try:
@@ -234,6 +273,11 @@ class TradeJournal:
                     newest = max(newest, part.newest_received)
             self._received[segment] = newest
         return self._received[segment]
+
+
+def _may_have(part: Frame | Damage, from_second: int) -> bool:
+    """Whether there may be trades of that second or later, or something to be named."""
+    return isinstance(part, Damage) or (part.newest_second >= from_second and not part.is_mark)
 
 
 def _number(segment: Path) -> int:

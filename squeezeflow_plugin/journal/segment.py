@@ -2,8 +2,9 @@
 
 A frame is a header - magic ``SFJ1``, payload length (u32), newest trade second (i64), newest
 receive second (i64), CRC-32 of those three and the payload (u32), little-endian - and a payload,
-the MessagePack array of its trades. A frame that does not hold is passed over up to the next
-place where the magic starts a frame that does, so damage costs only what it hit.
+the MessagePack array of its trades. A frame without a payload is a mark: its newest trade second is
+one that was closed then, with what the frames before it hold. A frame that does not hold is passed
+over up to the next place where the magic starts a frame that does, so damage costs only what it hit.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ class Frame(msgspec.Struct, frozen=True):
     newest_second: int
     newest_received: int
 
+    @property
+    def is_mark(self) -> bool:
+        """Whether it says that ``newest_second`` is closed, and holds no trades."""
+        return self.stop - self.start == HEADER_BYTES
+
 
 class Damage(msgspec.Struct, frozen=True):
     """Bytes that hold no intact frame. ``torn`` is an append that was cut short at the file's end."""
@@ -57,9 +63,20 @@ def encode_frame(trades: Sequence[Trade]) -> bytes:
     >>> [decode_frame(data, frame) == [trade] for frame in scan(data)]
     [True]
     """
-    payload = _ENCODE(list(trades))
     newest = max(trade.exchange_ns for trade in trades) // NS_PER_SECOND
-    received = max(map(received_second, trades))
+    return _frame(_ENCODE(list(trades)), newest, max(map(received_second, trades)))
+
+
+def encode_mark(second: int) -> bytes:
+    """The bytes of a mark: that second is closed.
+
+    >>> [(frame.is_mark, frame.newest_second) for frame in scan(encode_mark(7))]
+    [(True, 7)]
+    """
+    return _frame(b"", second, second)
+
+
+def _frame(payload: bytes, newest: int, received: int) -> bytes:
     checked = _CHECKED.pack(len(payload), newest, received)
     crc = zlib.crc32(payload, zlib.crc32(checked))
     return _HEADER.pack(MAGIC, len(payload), newest, received, crc) + payload

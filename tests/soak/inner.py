@@ -107,6 +107,11 @@ class TroubledJournal(TradeJournal):
         super().append(trades)
         self._newest = trades or self._newest
 
+    def mark(self, second: int) -> None:
+        if self._troubles.is_on(Inner.JOURNAL):
+            raise JournalError(f"{self.directory}: cannot append a mark: the disk fails")
+        super().mark(second)
+
     def tear(self) -> None:
         """Leave what a kill in the middle of an append leaves; to be called when it is closed."""
         if self._newest and (segments := self.segments()):

@@ -77,7 +77,7 @@ class Life:
             continuity=continuity_of(adapters, pasts, world.instruments),
         )
         self._resume()
-        intake = Intake(self._closer, self._journal, world.tally)
+        intake = self._intake = Intake(self._closer, self._journal, world.tally)
         self._announcer = Announcer(world.bus, COLLECTOR)
         self._queue = StoreQueue(self._store, _CAPACITY, self._announcer.stored, lambda: None)
         self._connections = self._connect(adapters, intake)
@@ -126,7 +126,7 @@ class Life:
         if last is not None:
             first = last - HORIZON_S + 1
             self._closer.resume(
-                self._store.records(first, last + 1, [COLLECTOR]), self._journal.replay(first)
+                self._store.records(first, last + 1, [COLLECTOR]), *self._journal.split(first, last)
             )
 
     def _connect(self, adapters: list[ExchangeAdapter], intake: Intake) -> list[MemoryConnection]:
@@ -159,6 +159,7 @@ class Life:
                 await clock.wait_until(min(due_ns, now_ns + _LOOK_AGAIN_NS))
                 continue
             record: ClosingRecord = closer.close(now_ns)
+            self._intake.closed(record.second, now_ns)
             closer.take_refused()
             await self._queue.put(record)
             await asyncio.sleep(0)

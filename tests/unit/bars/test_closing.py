@@ -219,6 +219,29 @@ def test_the_seconds_missed_while_dead_are_uncovered_and_have_what_was_received(
     assert more[0].closed_ns >= ns(9.95)
 
 
+def test_trades_received_after_the_last_record_end_no_gap_of_before_it() -> None:
+    """A clock 3 s ahead had stored the second that they are of; a life in between heard them, and no more."""
+    continuity = {"X:a": Continuity(sequence=False)}
+    closer = settled(continuity=continuity)
+    records = drained(closer, ns(10))
+    successor = Closer("test", MARKETS, started_ns=ns(20), continuity=continuity)
+    successor.resume(records, [trade(1.2, 7)], [trade(7.2, 8)])
+    assert successor.watch.of("X:a").doubted(START + 20, ns(20)) == [(START, START + 21)]
+
+
+def test_a_connection_that_ends_before_the_clock_is_known_leaves_every_open_second_in_doubt() -> None:
+    continuity = {"X:a": Continuity(sequence=True)}
+    closer = settled(continuity=continuity)
+    records = drained(closer, ns(3))
+    last = records[-1].second
+    successor = Closer("test", MARKETS, started_ns=ns(4), continuity=continuity)
+    successor.resume(records, [trade(1.2, 7)])
+    successor.on_live(MARKETS, ns(4))
+    successor.on_trades([trade(4.5, 8)])
+    successor.on_down(MARKETS, ns(6.5))
+    assert successor.watch.of("X:a").doubted(START + 7, ns(7))[0][0] == last + 1
+
+
 def test_replayed_trades_of_another_market_do_not_end_a_gap_too_early() -> None:
     """They make it seem 15 s earlier than it is, when the market without a sequence goes live again."""
     continuity = {"X:a": Continuity(sequence=False)}

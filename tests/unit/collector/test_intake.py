@@ -37,6 +37,18 @@ def test_trades_are_in_the_journal_and_in_the_bar(tmp_path: Path) -> None:
     assert closer.close(3 * NS_PER_SECOND).uncovered == (MARKET,)
 
 
+def test_a_closed_second_is_marked_in_the_journal(tmp_path: Path) -> None:
+    closer, tally = Closer("main", [MARKET], started_ns=0), Tally()
+    with TradeJournal(tmp_path) as journal:
+        intake = Intake(closer, journal, tally)
+        intake.trades((trade(1, 1000),))
+        intake.closed(0, 2 * NS_PER_SECOND)
+        intake.trades((trade(2, 2000),))
+        parts = journal.split(0, 0)
+        assert [[each.trade_id for each in part] for part in parts] == [["1"], ["2"]]
+    assert tally.journal_failures == 0
+
+
 def test_a_failing_journal_is_named_once_a_minute_and_bars_go_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -80,6 +80,58 @@ def test_a_trade_dated_far_ahead_keeps_no_segment_alive(tmp_path: Path) -> None:
         assert journal.prune(START + 1) == 1
 
 
+def numbers(trades: Iterator[Trade]) -> list[int]:
+    return [each.second - START for each in trades]
+
+
+def test_what_came_before_a_second_was_closed_is_told_from_what_came_after(tmp_path: Path) -> None:
+    with TradeJournal(tmp_path, segment_bytes=400) as journal:
+        for number in range(6):
+            journal.append(batch(number, 1))
+            journal.mark(START + number)
+    with TradeJournal(tmp_path) as journal:
+        assert list(journal.replay(0)) == [each for number in range(6) for each in batch(number, 1)]
+        for closed in range(6):
+            earlier, later = journal.split(START + 1, START + closed)
+            assert numbers(earlier) == list(range(1, closed + 1))
+            assert numbers(later) == list(range(max(closed + 1, 1), 6))
+        assert journal.damages == ()
+
+
+def test_the_last_time_that_a_second_was_closed_counts(tmp_path: Path) -> None:
+    """A run that stored less than it closed is followed by one that closes the same seconds again."""
+    with TradeJournal(tmp_path) as journal:
+        journal.append(batch(0, 1))
+        journal.mark(START)
+        journal.append(batch(1, 1))
+        journal.mark(START + 1)
+        journal.append(batch(2, 1))
+    with TradeJournal(tmp_path) as journal:
+        journal.append(batch(3, 1))
+        journal.mark(START + 1)
+        journal.append(batch(4, 1))
+        assert [numbers(part) for part in journal.split(0, START + 1)] == [[0, 1, 2, 3], [4]]
+        assert [numbers(part) for part in journal.split(0, START)] == [[0], [1, 2, 3, 4]]
+
+
+def test_a_missing_mark_leaves_more_to_what_came_after(tmp_path: Path) -> None:
+    with TradeJournal(tmp_path) as journal:
+        journal.append(batch(0, 1))
+        assert [numbers(part) for part in journal.split(0, START)] == [[], [0]]
+        journal.mark(START)
+        journal.append(batch(1, 1))
+        assert [numbers(part) for part in journal.split(0, START + 7)] == [[0], [1]]
+
+
+def test_marks_alone_are_pruned_like_trades(tmp_path: Path) -> None:
+    with TradeJournal(tmp_path) as journal:
+        journal.mark(START)
+    with TradeJournal(tmp_path) as journal:
+        journal.append(batch(100, 1))
+        assert journal.prune(START) == 0
+        assert journal.prune(START + 1) == 1
+
+
 def test_a_torn_tail_is_cut_off_and_the_rest_kept(tmp_path: Path) -> None:
     filled(tmp_path, range(3))
     with TradeJournal(tmp_path) as journal:

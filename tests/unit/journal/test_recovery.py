@@ -38,10 +38,12 @@ def test_killed_at_random_points_real_trades_end_in_the_same_bars(shared: Path, 
         closer = Closer("test", markets, started_ns=started_ns)
         if records:
             first = records[-1].second - closer.builder.horizon_s + 1
-            closer.resume([each for each in records if each.second >= first], journal.replay(first))
+            recent = [each for each in records if each.second >= first]
+            closer.resume(recent, *journal.split(first, records[-1].second))
         for each in tape[at:death]:
             while (due_ns := closer.due_local_ns()) < each.received_ns:
                 records.append(closer.close(max(due_ns, started_ns)))
+                journal.mark(records[-1].second)
             journal.append([each])
             received.append(each)
             closer.on_trades([each])

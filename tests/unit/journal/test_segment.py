@@ -10,6 +10,7 @@ from squeezeflow_plugin.journal.segment import (
     Frame,
     decode_frame,
     encode_frame,
+    encode_mark,
     received_second,
     scan,
 )
@@ -84,6 +85,14 @@ def test_a_whole_frame_of_something_else_is_no_trades() -> None:
     assert isinstance(frame, Frame)
     broken = other[: frame.stop - 4] + b"\xc1" * 4
     assert decode_frame(broken, frame) is None
+
+
+def test_a_mark_is_a_frame_of_its_own_and_holds_no_trades() -> None:
+    data = FRAMES[0] + encode_mark(START + 5) + FRAMES[1]
+    found = [part for part in scan(data) if isinstance(part, Frame)]
+    assert [part.is_mark for part in found] == [False, True, False]
+    assert [part.newest_second for part in found] == [START, START + 5, START + 1]
+    assert covers(data)
 
 
 def test_the_receive_second_falls_back_to_the_trades_own() -> None:
