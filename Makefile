@@ -28,8 +28,9 @@ help: ## List the targets
 $(VENV)/.run: setup.cfg pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet -c constraints.txt -e .
-	@echo "compiling the scoring kernels, once"
+	@echo "compiling the kernels, once"
 	@$(BIN)/python -c "from squeezeflow_plugin.phases.engine import prepare; prepare()"
+	@$(BIN)/python -c "from squeezeflow_plugin.collector.loading import prepare; prepare()"
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run

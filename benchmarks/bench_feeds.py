@@ -1,9 +1,11 @@
 """How many trades frames become in a CPU second, alone and on into one-second bars; beside ccxt.pro's decode.
 
 Prints one JSON object. The frames are made here from a seed, all different, as the exchanges deliver them:
-Binance's hold one trade each, OKX's one, Bybit's four. ``decode`` is frame to checked trades, ``bars`` goes
-on to closed one-second bars (order, de-duplication, packing for revisions). ccxt.pro's side is its own
-``handle_message`` on the decoded JSON of the same frames. Contenders take turns; CPU time, the median.
+Binance's hold one trade each, OKX's one, Bybit's four. ``decode`` is frame to checked trades, one frame at a
+time; ``decode_and_bars`` goes on to closed one-second bars (order, de-duplication, packing for revisions),
+the frames of one socket read at a time, as a busy connection gets them, and, ``frame_by_frame``, one at a
+time, as a quiet one does. ccxt.pro's side is its own ``handle_message`` on the decoded JSON of the same
+frames. Contenders take turns; CPU time, the median.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,19 @@ import msgspec
 from benchmarks.measuring import figure, interleaved, machine
 from squeezeflow_plugin.bars.builder import BarBuilder
 from squeezeflow_plugin.feeds.adapter import ExchangeAdapter, StreamPlan
+from squeezeflow_plugin.feeds.batches import BatchReader
 from squeezeflow_plugin.feeds.registry import adapter, classify
 
 FRAMES = 20_000
 PEER_FRAMES = 2_000
 START_MS = 1_767_225_600_000
 RECEIVED_NS = (START_MS + 3_600_000) * 1_000_000
-Second = tuple[int, list[str]]
-"""An epoch second and the frames of it."""
+SOCKET_READ = 64 * 1024
+"""Bytes that a socket gives at a time while it has as many."""
+FRAME_HEAD = 4
+"""Bytes before each frame."""
+Read = tuple[int, list[str]]
+"""Frames, and the epoch second of the last one."""
 
 
 def trade_frames(seed: int, symbol: str, execution: str = "") -> list[str]:
@@ -96,7 +102,7 @@ def _tape(seed: int, count: int) -> Sequence[tuple[int, float, float, bool]]:
 
 
 class Contender:
-    """An exchange's frames of one market, read by our session."""
+    """An exchange's frames of one market, read by our session and in batches."""
 
     def __init__(self, market: str, frames: list[str]) -> None:
         self.frames = frames
@@ -106,28 +112,48 @@ class Contender:
         self.adapter: ExchangeAdapter = adapter(instrument.exchange)
         self.plan: StreamPlan = self.adapter.plan([instrument])[0]
         parse = self.adapter.session(self.plan).parse
-        times = [(parse(f, RECEIVED_NS).trades[0].exchange_ns // 10**9, f) for f in frames]
-        self.seconds: list[Second] = [
-            (second, [frame for _, frame in some])
-            for second, some in groupby(times, key=lambda each: each[0])
-        ]
+        seconds = [parse(frame, RECEIVED_NS).trades[-1].second for frame in frames]
+        self.singles: list[Read] = [(second, [f]) for second, f in zip(seconds, frames, strict=True)]
+        self.reads: list[Read] = []
+        size = SOCKET_READ
+        for second, frame in zip(seconds, frames, strict=True):
+            size += FRAME_HEAD + len(frame)
+            if size > SOCKET_READ:
+                size = FRAME_HEAD + len(frame)
+                self.reads.append((second, []))
+            self.reads[-1] = second, [*self.reads[-1][1], frame]
         self.trades = sum(len(parse(frame, RECEIVED_NS).trades) for frame in frames)
+        for bars in (self.bars, self.bars_frame_by_frame):
+            if (counted := bars()) != self.trades:
+                raise SystemExit(f"{market}: {counted} of {self.trades} trades are in the bars")
 
     def decode(self) -> None:
         parse = self.adapter.session(self.plan).parse
         for frame in self.frames:
             parse(frame, RECEIVED_NS)
 
-    def bars(self) -> None:
+    def bars(self) -> int:
+        return self._bars(self.reads)
+
+    def bars_frame_by_frame(self) -> int:
+        return self._bars(self.singles)
+
+    def _bars(self, reads: Sequence[Read]) -> int:
+        """How many trades are in the bars that come of it."""
         parse, builder = self.adapter.session(self.plan).parse, BarBuilder()
-        builder.begin(self.seconds[0][0])
-        add, closed = builder.add_all, self.seconds[0][0] - 1
-        for second, frames in self.seconds:
-            for frame in frames:
-                add(parse(frame, RECEIVED_NS).trades)
-            for each in range(closed + 1, second + 1):
-                builder.close(each)
-            closed = second
+        read = BatchReader(self.adapter.templates, self.plan.instruments).read
+        closed, counted = self.singles[0][0] - 1, 0
+        builder.begin(closed + 1)
+        for second, frames in (*reads, (reads[-1][0] + 1, [])):
+            for found in read(frames, [RECEIVED_NS] * len(frames)):
+                if isinstance(found, int):
+                    builder.add_all(parse(frames[found], RECEIVED_NS).trades)
+                else:
+                    builder.add_block(found)
+            for each in range(closed + 1, second):
+                counted += sum(bar.cbuy + bar.csell for bar in builder.close(each).bars)
+            closed = max(closed, second - 1)
+        return counted
 
 
 class Peer:
@@ -188,9 +214,13 @@ async def measure() -> dict[str, Any]:
             okx[:PEER_FRAMES],
         ),
     }
-    contenders: dict[str, Callable[[], None]] = {}
+    contenders: dict[str, Callable[[], object]] = {}
     for name, contender in ours.items():
-        contenders |= {f"{name} decode": contender.decode, f"{name} bars": contender.bars}
+        contenders |= {
+            f"{name} decode": contender.decode,
+            f"{name} bars": contender.bars,
+            f"{name} bars frame by frame": contender.bars_frame_by_frame,
+        }
     contenders |= {f"{name} ccxt": partial(peer.decode) for name, peer in peers.items()}
     took = interleaved(contenders)
     for peer in peers.values():
@@ -200,7 +230,9 @@ async def measure() -> dict[str, Any]:
     for name, contender in ours.items():
         bars = contender.trades / took[f"{name} bars"]
         figures[f"{name}_decode"] = figure(contender.trades / took[f"{name} decode"], "trades/CPU s")
+        singly = contender.trades / took[f"{name} bars frame by frame"]
         figures[f"{name}_decode_and_bars"] = figure(bars, "trades/CPU s", targets.get(name))
+        figures[f"{name}_decode_and_bars_frame_by_frame"] = figure(singly, "trades/CPU s")
         if name in peers:
             theirs = PEER_FRAMES / took[f"{name} ccxt"]
             figures[f"{name}_ccxt_pro_decode"] = figure(theirs, "trades/CPU s")

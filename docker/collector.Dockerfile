@@ -1,4 +1,4 @@
-# The collector alone: no FreqTrade, no pandas, no compiler. The wheel is installed without its dependencies,
+# The collector alone: no FreqTrade, no pandas. The wheel is installed without its dependencies,
 # those that the collector imports are named in collector-requirements.txt.
 FROM python:3.11-slim-bookworm AS wheel
 WORKDIR /build

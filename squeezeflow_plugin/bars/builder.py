@@ -32,7 +32,9 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from squeezeflow_plugin.bars.outcomes import REFUSALS, Counts, Outcome, Refused
+from squeezeflow_plugin.bars.folding import OpenBlocks
+from squeezeflow_plugin.bars.held import HeldSeconds
+from squeezeflow_plugin.bars.outcomes import Counts, Outcome, Refusals, Refused
 from squeezeflow_plugin.bars.ticks import (
     EMPTY,
     Row,
@@ -40,18 +42,16 @@ from squeezeflow_plugin.bars.ticks import (
     Ticks,
     bar_of,
     has_less,
-    pack,
     row_of,
     same_bar,
-    shrink,
     ticks_of,
     unique,
     unpack,
 )
+from squeezeflow_plugin.feeds.blocks import TradeBlock
 from squeezeflow_plugin.market import NS_PER_SECOND, Bar, Trade
 
 _NEVER = 1 << 62
-_SHRINK_AFTER_S = 120
 
 MOST_HELD = 100_000
 """Trades in quarantine; what comes beyond is refused."""
@@ -66,14 +66,6 @@ class Closed(NamedTuple):
     revisions: tuple[Bar, ...]
 
 
-class _Held(NamedTuple):
-    """A closed second of one market: its trades and the revision last given out (-1 where none was)."""
-
-    trades: bytes | None
-    liquidations: bytes | None
-    revision: int
-
-
 class BarBuilder:
     """See the module's text. Before ``begin`` every trade waits."""
 
@@ -85,18 +77,17 @@ class BarBuilder:
         self._quarantine: list[Trade] = []
         self._arrived: list[Trade] = []  # not looked at yet: many at once cost half of one after the other
         self._open: dict[int, dict[str, list[Trade]]] = {}
-        self._held: dict[int, dict[str, _Held]] = {}
+        self._blocks = OpenBlocks()
+        self._held = HeldSeconds(horizon_s)
         self._late: dict[Key, list[Trade]] = {}
         self._reissue: set[Key] = set()
         self._frozen: dict[Key, Bar] = {}  # as given out, with trades that are no longer on record
         self.lacking: set[Key] = set()
         """Restored bars that trades came for, which may or may not be among those they count."""
         self._newest: dict[str, Trade] = {}
-        self._refused: dict[tuple[str, Outcome], Refused] = {}
+        self._refusals = Refusals()
         self._below_floor = Outcome.EARLIER
-        self._totals = dict.fromkeys(
-            ("new", "late", "duplicates", "conflicts", "quarantined", *REFUSALS.values()), 0
-        )
+        self._totals = dict.fromkeys(("new", "late", "duplicates", "conflicts", "quarantined"), 0)
 
     @property
     def closed(self) -> int | None:
@@ -106,10 +97,10 @@ class BarBuilder:
     @property
     def counts(self) -> Counts:
         self._sort_in()
-        totals = self._totals
-        received = totals["new"] + totals["late"] + sum(totals[name] for name in REFUSALS.values())
+        totals = self._totals | self._refusals.totals
+        received = totals["new"] + totals["late"] + sum(self._refusals.totals.values())
         received += sum(len(trades) for markets in self._open.values() for trades in markets.values())
-        received += len(self._quarantine)
+        received += self._blocks.count() + len(self._quarantine)
         return Counts(received, **{name: totals[name] for name in Counts.__struct_fields__[1:]})
 
     def begin(self, second: int) -> None:
@@ -117,6 +108,7 @@ class BarBuilder:
         if self._closed != -_NEVER:
             raise ValueError(f"the builder began already and has closed second {self._closed}")
         self._sort_in()
+        self._spread(self._blocks.seconds())
         self._floor = second
         self._closed = second - 1
         self._refuse_waiting([each for each in self._open if each < second], self._below_floor)
@@ -127,6 +119,7 @@ class BarBuilder:
         Without that none are held. It is the same for those that wait already.
         """
         self._sort_in()
+        self._spread([each for each in self._blocks.seconds() if each > second])
         self._until, self._hold_until = second, second if hold_until is None else hold_until
         held, self._quarantine = self._quarantine, []
         for trade in held:
@@ -166,6 +159,21 @@ class BarBuilder:
     def add_all(self, trades: Iterable[Trade]) -> None:
         """``add`` each, without the answers; what becomes of them is seen to when something is asked."""
         self._arrived += trades
+
+    def add_block(self, block: TradeBlock) -> None:
+        """``add_all`` of its trades; those of open seconds are not made values of."""
+        others = self._blocks.add(block, self._closed, self._until)
+        if others:
+            self._sort_in()  # it came before them
+        for trade in others:
+            self._add_unusual(trade, trade.second)
+
+    def _spread(self, seconds: Iterable[int]) -> None:
+        """Make values of what waits in blocks for these seconds."""
+        for second in seconds:
+            opened = self._open.setdefault(second, {})
+            for trade in self._blocks.take(second):
+                opened.setdefault(trade.market, []).append(trade)
 
     def _sort_in(self) -> None:
         """Put what has arrived into its seconds."""
@@ -209,22 +217,16 @@ class BarBuilder:
                     self._refuse(trade, outcome)
 
     def _refuse(self, trade: Trade, outcome: Outcome) -> Outcome:
-        self._totals[REFUSALS[outcome]] += 1
-        key = (trade.market, outcome)
-        before = self._refused.get(key)
-        self._refused[key] = Refused(
-            trade.market,
-            outcome,
-            1 + (before.count if before else 0),
-            trade.quote + (before.quote if before else 0.0),
-            trade.trade_id,
-            trade.exchange_ns,
-        )
+        self._refusals.note(trade, outcome)
         return outcome
 
     def take_newest(self) -> tuple[Trade, ...]:
         """The last delivery of each market since the last call, whatever became of it."""
         self._sort_in()
+        for trade in self._blocks.take_newest():
+            before = self._newest.setdefault(trade.market, trade)
+            if before.received_ns <= trade.received_ns:
+                self._newest[trade.market] = trade
         taken = tuple(self._newest.values())
         self._newest.clear()
         return taken
@@ -232,13 +234,12 @@ class BarBuilder:
     def take_refused(self) -> tuple[Refused, ...]:
         """What was not merged since the last call, one entry a market and reason."""
         self._sort_in()
-        taken = tuple(self._refused.values())
-        self._refused.clear()
-        return taken
+        return self._refusals.take()
 
     def pending(self) -> tuple[Bar, ...]:
         """The bars of the seconds still open as they stand now, by second and market; nothing changes."""
         self._sort_in()
+        self._spread(self._blocks.seconds())
         return tuple(
             bar_of(
                 market,
@@ -258,17 +259,25 @@ class BarBuilder:
         revisions = tuple(self._revise(key) for key in sorted(self._late.keys() | self._reissue))
         self._late.clear()
         self._reissue.clear()
-        opened = self._open.pop(second, {})
-        bars = tuple(self._seal(second, market, opened[market]) for market in sorted(opened))
+        bars = self._seal_all(second, self._open.pop(second, {}))
         self._closed = second
-        self._held.pop(second - self.horizon_s, None)
-        old = self._held.get(second - _SHRINK_AFTER_S, {})
-        for market, (trades, liquidations, revision) in old.items():
-            old[market] = _Held(shrink(trades), shrink(liquidations), revision)
+        self._held.age(second)
         if self._frozen:
             oldest = second - self.horizon_s
             self._frozen = {key: bar for key, bar in self._frozen.items() if key[0] > oldest}
         return Closed(bars, tuple(bar for bar in revisions if bar is not None))
+
+    def _seal_all(self, second: int, opened: dict[str, list[Trade]]) -> tuple[Bar, ...]:
+        """Every market's bar of the second, by market."""
+        found, unusual = self._blocks.fold(second, opened)
+        for trade in unusual:
+            opened.setdefault(trade.market, []).append(trade)
+        bars = [self._seal(second, market, trades) for market, trades in opened.items()]
+        for bar, packed, trades in found:
+            self._totals["new"] += trades
+            self._held.keep_packed(second, bar.market, packed)
+            bars.append(bar)
+        return tuple(sorted(bars, key=lambda bar: bar.market))
 
     def _seal(self, second: int, market: str, trades: list[Trade]) -> Bar:
         self._totals["new"] += len(trades)
@@ -277,14 +286,14 @@ class BarBuilder:
             liquidations = self._count(ticks_of([trade for trade in trades if trade.liquidation]))
             trades = [trade for trade in trades if not trade.liquidation]
         ticks = self._count(ticks_of(trades)) if trades else EMPTY
-        self._hold(second, market, ticks, liquidations, 0)
+        self._held.keep(second, market, ticks, liquidations, 0)
         return bar_of(market, second, ticks, liquidations)
 
     def _revise(self, key: Key) -> Bar | None:
         """The whole bar again; None where everything late was a repeat."""
         second, market = key
         late = self._late.get(key, ())
-        held = self._held.get(second, {}).get(market, _Held(None, None, -1))
+        held = self._held.get(second, market)
         trades = self._merge(held.trades, [row_of(each) for each in late if not each.liquidation])
         liquidations = self._merge(held.liquidations, [row_of(each) for each in late if each.liquidation])
         if trades is None and liquidations is None and key not in self._reissue:
@@ -292,7 +301,7 @@ class BarBuilder:
         ticks = unpack(held.trades) if trades is None else trades
         forced = unpack(held.liquidations) if liquidations is None else liquidations
         bar = bar_of(market, second, ticks, forced, held.revision + 1)
-        self._hold(second, market, ticks, forced, bar.revision)
+        self._held.keep(second, market, ticks, forced, bar.revision)
         return self._thaw(key, bar) if key in self._frozen else bar
 
     def _thaw(self, key: Key, bar: Bar) -> Bar | None:
@@ -304,7 +313,7 @@ class BarBuilder:
         lbuy, lsell = max(bar.lbuy, given.lbuy), max(bar.lsell, given.lsell)
         whole = replace(bar, lbuy=lbuy, lsell=lsell, revision=given.revision + 1)
         if has_less(whole, given):
-            self._set_revision(key, given.revision)
+            self._held.set_revision(*key, given.revision)
             self.lacking.add(key)
             return None
         self.lacking.discard(key)
@@ -313,7 +322,7 @@ class BarBuilder:
             del self._frozen[key]
         elif is_new:
             self._frozen[key] = whole
-        self._set_revision(key, given.revision + is_new)
+        self._held.set_revision(*key, given.revision + is_new)
         return whole if is_new else None
 
     def _merge(self, held: bytes | None, late: list[Row]) -> Ticks | None:
@@ -328,13 +337,6 @@ class BarBuilder:
         self._totals["duplicates"] += found.duplicates
         self._totals["conflicts"] += found.conflicts
         return found.ticks
-
-    def _hold(self, second: int, market: str, ticks: Ticks, liquidations: Ticks, revision: int) -> None:
-        self._held.setdefault(second, {})[market] = _Held(
-            pack(ticks) if ticks.times else None,
-            pack(liquidations) if liquidations.times else None,
-            revision,
-        )
 
     def restore(self, first: int, last: int, known: Iterable[Bar], trades: Iterable[Trade]) -> None:
         """Take up the work of a builder that had closed the seconds ``first`` to ``last``.
@@ -384,13 +386,9 @@ class BarBuilder:
             if bar is None or has_less(bar, given):
                 self._frozen[key] = given
                 continue
-            self._set_revision(key, given.revision)
+            self._held.set_revision(*key, given.revision)
             if not same_bar(bar, given):
                 self._reissue.add(key)
         for key in unknown:
-            self._set_revision(key, -1)
+            self._held.set_revision(*key, -1)
         self._reissue |= unknown
-
-    def _set_revision(self, key: Key, revision: int) -> None:
-        second, market = key
-        self._held[second][market] = self._held[second][market]._replace(revision=revision)

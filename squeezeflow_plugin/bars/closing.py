@@ -22,6 +22,7 @@ from squeezeflow_plugin.bars.interest import TickerBoard
 from squeezeflow_plugin.bars.ledger import CoverageLedger
 from squeezeflow_plugin.bars.offsets import ExchangeOffsets
 from squeezeflow_plugin.bars.outcomes import Outcome, Refused
+from squeezeflow_plugin.feeds.blocks import TradeBlock
 from squeezeflow_plugin.feeds.recovery import Continuity, Gap
 from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord, Interval, Trade
 
@@ -121,6 +122,14 @@ class Closer:
         if not self._is_settled:
             self._observe(trades)
             self._is_settled = self.offsets.market_offset_ns() is not None
+
+    def on_block(self, block: TradeBlock) -> None:
+        """The same for trades of one connection that are columns; each has a receive time."""
+        if not self._is_settled:
+            self.on_trades(block.trades())
+            return
+        self.builder.add_block(block)
+        self.watch.add_block(block)
 
     def on_live(self, markets: Iterable[str], at_ns: int) -> None:
         """The exchange acknowledged the markets' subscriptions."""

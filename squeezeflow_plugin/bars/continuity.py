@@ -15,9 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+import numpy as np
+
 from squeezeflow_plugin.bars.gaps import MarketGaps
 from squeezeflow_plugin.bars.holes import Lost, Uncovered
+from squeezeflow_plugin.bars.runs import runs_of
 from squeezeflow_plugin.bars.spans import Span
+from squeezeflow_plugin.feeds.blocks import MARKET, TradeBlock
 from squeezeflow_plugin.feeds.recovery import Continuity, Gap
 from squeezeflow_plugin.market import NS_PER_SECOND, Interval, Trade
 
@@ -48,6 +52,21 @@ class ContinuityWatch:
                     gaps.last, gaps.last_id, gaps.last_ns = newest, trade.trade_id, trade.exchange_ns
                     continue
             gaps.take(trade)
+
+    def add_block(self, block: TradeBlock) -> None:
+        """The same for columns; only trades of markets where something is unusual become values."""
+        markets, names = self._markets, block.markets
+        unusual = []
+        for market, before, last, last_ns, newest in runs_of(block):
+            gaps = markets.get(names[market])
+            if gaps is None:
+                continue
+            if gaps.pending is None and gaps.last >= 0 and before == gaps.last:
+                gaps.last, gaps.last_id, gaps.last_ns = last, str(last), last_ns
+            elif not gaps.take_block(block, newest):
+                unusual.append(market)
+        if unusual:
+            self.add(block.trades(np.isin(block.ints[:, MARKET], unusual)))
 
     def wants(self, gap: Gap, trades: Iterable[Trade]) -> list[Trade]:
         """Those of the trades an exchange answered with that are the gap's and not in hand yet."""

@@ -17,6 +17,7 @@ from dataclasses import replace
 
 from squeezeflow_plugin.bars.holes import FAR, Hole, Lost, Pending, Uncovered, touched
 from squeezeflow_plugin.bars.spans import Span, union, within, without
+from squeezeflow_plugin.feeds.blocks import TIME, TradeBlock
 from squeezeflow_plugin.feeds.recovery import Continuity, Gap
 from squeezeflow_plugin.market import NS_PER_SECOND, Trade
 
@@ -96,6 +97,18 @@ class MarketGaps:
                 self._take_ids(newest - trade.count + 1, newest, trade, recovered)
         else:
             self._take_time(trade, recovered)
+
+    def take_block(self, block: TradeBlock, newest: int) -> bool:
+        """The same for its trades in a block, row ``newest`` being the last one of the latest time.
+
+        False, and nothing is taken, where another of them may tell something.
+        """
+        is_told = self.continuity.sequence or (self.continuity.replayed and bool(self._holes))
+        if is_told or self.base is None or self.pending is not None:
+            return False
+        if (newest_ns := int(block.ints[newest, TIME])) >= self.last_ns:
+            self.last_id, self.last_ns = block.id_of(newest), newest_ns
+        return True
 
     def leave_out(self, trade_id: str) -> None:
         """A trade that is not counted by design came: its id is not missing."""

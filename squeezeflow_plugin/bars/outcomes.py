@@ -6,6 +6,8 @@ import enum
 
 import msgspec
 
+from squeezeflow_plugin.market import Trade
+
 
 class Outcome(enum.Enum):
     """What became of a trade on arrival. Repeats are found, and counted, when its second is closed."""
@@ -54,3 +56,37 @@ class Counts(msgspec.Struct, frozen=True):
     ahead: int
     earlier: int = 0
     quarantined: int = 0
+
+
+class Refusals:
+    """Trades that are not merged, counted in all and since they were last taken.
+
+    >>> refusals = Refusals()
+    >>> refusals.note(Trade("X:a", 7, "1", 2.0, 1.0, 2.0, 1), Outcome.AHEAD)
+    >>> refusals.totals["ahead"], [refused.quote for refused in refusals.take()], refusals.take()
+    (1, [2.0], ())
+    """
+
+    def __init__(self) -> None:
+        self.totals = dict.fromkeys(REFUSALS.values(), 0)
+        self._since: dict[tuple[str, Outcome], Refused] = {}
+
+    def note(self, trade: Trade, outcome: Outcome) -> None:
+        """One more, for that reason."""
+        self.totals[REFUSALS[outcome]] += 1
+        key = (trade.market, outcome)
+        before = self._since.get(key)
+        self._since[key] = Refused(
+            trade.market,
+            outcome,
+            1 + (before.count if before else 0),
+            trade.quote + (before.quote if before else 0.0),
+            trade.trade_id,
+            trade.exchange_ns,
+        )
+
+    def take(self) -> tuple[Refused, ...]:
+        """Those since the last call, one entry a market and reason."""
+        taken = tuple(self._since.values())
+        self._since.clear()
+        return taken

@@ -12,13 +12,16 @@ that order, which ``columns`` repeats, so that both give the same bits.
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from operator import ge
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from squeezeflow_plugin.market import Bar, Trade
 
@@ -27,8 +30,9 @@ NAN = float("nan")
 Row = tuple[int, int, str, float, float, int]
 """(exchange_ns, length of the id, id, price, quote, side x count): its natural order is ours."""
 
-_FIVE_LISTS = 0x95
-"""What a packed text begins with in MessagePack; what zlib made of it begins with 0x78."""
+_FIVE_LISTS, _COLUMNS = 0x95, 0x01
+"""What packed ticks begin with, as MessagePack and as columns; what zlib made of them begins with 0x78."""
+_HEAD = struct.Struct("<BIq")
 # Two sums of the same volumes in another order differ by less; a missing trade by more.
 _SUM_SLACK = 1e-9
 _PACK = msgspec.msgpack.Encoder().encode
@@ -68,6 +72,32 @@ class Sorted(NamedTuple):
     ticks: Ticks
     duplicates: int
     conflicts: int
+
+
+class TickColumns(NamedTuple):
+    """Ticks as arrays, ordered and unique.
+
+    Nanoseconds after the second's begin, how many characters the id has, price, quote, side x count; and all
+    ids in ASCII, one after the other.
+    """
+
+    after_ns: NDArray[np.uint32]
+    lengths: NDArray[np.uint8]
+    prices: NDArray[np.float64]
+    quotes: NDArray[np.float64]
+    signed: NDArray[np.int32]
+    ids: NDArray[np.uint8]
+
+    def of(self, rows: slice, ids: slice) -> TickColumns:
+        """Those rows, whose ids stand there."""
+        return TickColumns(
+            self.after_ns[rows],
+            self.lengths[rows],
+            self.prices[rows],
+            self.quotes[rows],
+            self.signed[rows],
+            self.ids[ids],
+        )
 
 
 EMPTY = Ticks([], [], [], [], [])
@@ -186,7 +216,7 @@ def pack(ticks: Ticks) -> bytes:
 
 def shrink(packed: bytes | None) -> bytes | None:
     """The same ticks in less than half the room, for those that are hardly looked at any more."""
-    return zlib.compress(packed, 1) if packed and packed[0] == _FIVE_LISTS else packed
+    return zlib.compress(packed, 1) if packed and packed[0] in {_FIVE_LISTS, _COLUMNS} else packed
 
 
 def unpack(packed: bytes | None) -> Ticks:
@@ -198,7 +228,35 @@ def unpack(packed: bytes | None) -> Ticks:
     """
     if packed is None:
         return EMPTY
-    return Ticks(*_UNPACK(packed if packed[0] == _FIVE_LISTS else zlib.decompress(packed)))
+    if packed[0] not in {_FIVE_LISTS, _COLUMNS}:
+        packed = zlib.decompress(packed)
+    return Ticks(*_UNPACK(packed)) if packed[0] == _FIVE_LISTS else _unpack_columns(packed)
+
+
+def pack_columns(second_ns: int, columns: TickColumns) -> bytes:
+    """Ticks at rest that were no lists before, of the second that begins then: 25 bytes and the id a trade.
+
+    >>> kinds = np.uint32, np.uint8, float, float, np.int32, np.uint8
+    >>> columns = TickColumns(*map(np.array, ([7], [1], [2], [4], [-1], [49]), kinds))
+    >>> unpack(pack_columns(10**9, columns))
+    Ticks(times=[1000000007], ids=['1'], prices=[2.0], quotes=[4.0], signed=[-1])
+    """
+    head = _HEAD.pack(_COLUMNS, len(columns.lengths), second_ns)
+    return b"".join((head, *(column.tobytes() for column in columns)))
+
+
+def _unpack_columns(packed: bytes) -> Ticks:
+    _, rows, second_ns = _HEAD.unpack_from(packed)
+    columns, at = [], _HEAD.size
+    for kind in ("<u4", "<u1", "<f8", "<f8", "<i4"):
+        columns.append(np.frombuffer(packed, kind, rows, at))
+        at += columns[-1].nbytes
+    after_ns, lengths, prices, quotes, signed = columns
+    text = packed[at:].decode("ascii")
+    stops = np.cumsum(lengths, dtype=np.int64).tolist()
+    ids = [text[begin:stop] for begin, stop in pairwise([0, *stops])]
+    times = (after_ns.astype(np.int64) + second_ns).tolist()
+    return Ticks(times, ids, prices.tolist(), quotes.tolist(), signed.tolist())
 
 
 def has_less(bar: Bar, than: Bar) -> bool:

@@ -28,6 +28,7 @@ from squeezeflow_plugin.collector.instruments import open_markets
 from squeezeflow_plugin.collector.intake import Intake
 from squeezeflow_plugin.collector.interest import InterestPollers
 from squeezeflow_plugin.collector.keeping import StoreKeeping
+from squeezeflow_plugin.collector.loading import preparing
 from squeezeflow_plugin.collector.outlets import Outlets
 from squeezeflow_plugin.collector.recovering import Recoverer, continuity_of
 from squeezeflow_plugin.collector.serving import check_free
@@ -37,6 +38,7 @@ from squeezeflow_plugin.collector.storing import StoreQueue
 from squeezeflow_plugin.errors import JournalError
 from squeezeflow_plugin.feeds import registry
 from squeezeflow_plugin.feeds.adapter import ExchangeAdapter
+from squeezeflow_plugin.feeds.batches import BatchReaders
 from squeezeflow_plugin.feeds.connection import FeedConnection
 from squeezeflow_plugin.feeds.link import REASONS
 from squeezeflow_plugin.feeds.reconnect import Backoff
@@ -97,6 +99,7 @@ class Collector:
         self._queue = self._make_queue()
         self._known: dict[str, tuple[Instrument, ...]] = {}
         self._pauses = HostPauses(clock, lambda exchange: self._tally.rate_limited.update([exchange]))
+        self._readers = BatchReaders()
         self._choice = MarketChoice(settings, pauses=self._pauses)
         self._connections: list[FeedConnection | SlowConnection] = []
         self._closer: Closer | None = None
@@ -112,9 +115,10 @@ class Collector:
         adapters = [registry.adapter(n, self._settings.endpoints.get(n)) for n in self._settings.exchanges]
         for port, what in ((self._settings.api_port, "aggr API"), (self._settings.health_port, "health")):
             await check_free(self._settings.listen, port, what)
-        await _unless(stop, self._ask_markets(adapters))
-        while not stop.is_set():
-            await self._collect(stop, adapters)
+        async with preparing(self._readers):
+            await _unless(stop, self._ask_markets(adapters))
+            while not stop.is_set():
+                await self._collect(stop, adapters)
 
     async def _collect(self, stop: asyncio.Event, adapters: Sequence[ExchangeAdapter]) -> None:
         """Collect until ``stop`` is set, a missing exchange has answered or the markets have changed."""
@@ -125,10 +129,11 @@ class Collector:
         closer = self._closer = self._make_closer(instruments, continuity_of(adapters, pasts, instruments))
         self._recover(closer)
         intake = Intake(closer, self._journal, self._tally)
+        limit_s = self._settings.silence_limit_s
         self._connections = [
-            SlowConnection(plan, a, self._clock, intake, silence_limit_s=self._settings.silence_limit_s)
+            SlowConnection(plan, a, self._clock, intake, silence_limit_s=limit_s)
             if isinstance(a, SlowExchange)
-            else FeedConnection(plan, a, self._clock, intake, silence_limit_s=self._settings.silence_limit_s)
+            else FeedConnection(plan, a, self._clock, intake, silence_limit_s=limit_s, readers=self._readers)
             for a in adapters
             for plan in a.plan([i for i in instruments if i.exchange == a.name])
         ]

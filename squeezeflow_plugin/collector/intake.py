@@ -7,11 +7,14 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import islice
 
+from squeezeflow_plugin.bars import folding, runs
 from squeezeflow_plugin.bars.closing import Closer
 from squeezeflow_plugin.collector.stats import Tally
 from squeezeflow_plugin.errors import JournalError
 from squeezeflow_plugin.feeds.adapter import LeftOut
+from squeezeflow_plugin.feeds.blocks import TradeBlock
 from squeezeflow_plugin.feeds.recovery import Gap, Recovered
+from squeezeflow_plugin.journal import packing
 from squeezeflow_plugin.journal.journal import TradeJournal
 from squeezeflow_plugin.market import NS_PER_SECOND, Trade
 
@@ -22,6 +25,13 @@ _REASONS_NAMED = 100
 _EXCERPT = 200
 _WAITING = 200_000  # some 60 MB, and minutes of a busy market
 _AT_ONCE = 2000  # a millisecond or two of the event loop
+
+
+def prepare() -> None:
+    """Load what is compiled for blocks of trades, or compile it; the first block would wait for it."""
+    packing.prepare()
+    runs.prepare()
+    folding.prepare()
 
 
 class Intake:
@@ -43,6 +53,18 @@ class Intake:
         self._keep(trades, trades[-1].received_ns)
         self._tally.arrived(trades)
         self._closer.on_trades(trades)
+
+    def block(self, block: TradeBlock) -> None:
+        """The same for trades that are columns."""
+        now_ns = block.received_ns
+        try:
+            self._journal.append_block(block)
+        except JournalError as error:
+            self._miss(block.trades(), error, now_ns)
+        else:
+            self._make_up(now_ns)
+        self._tally.arrived_block(block)
+        self._closer.on_block(block)
 
     def closed(self, second: int, now_ns: int) -> None:
         """A second is closed with what came before; a journal that fails leaves that unsaid."""
@@ -129,10 +151,13 @@ class Intake:
         try:
             self._journal.append(trades)
         except JournalError as error:
-            self._waiting.extend(trades)
-            self._note_failure(error, now_ns)
+            self._miss(trades, error, now_ns)
         else:
             self._make_up(now_ns)
+
+    def _miss(self, trades: Sequence[Trade], error: JournalError, now_ns: int) -> None:
+        self._waiting.extend(trades)
+        self._note_failure(error, now_ns)
 
     def _make_up(self, now_ns: int) -> None:
         """The journal works: hand it some of what it has not taken before."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from squeezeflow_plugin.bars.outcomes import Counts
+from squeezeflow_plugin.feeds.blocks import TradeBlock
 from squeezeflow_plugin.market import NS_PER_SECOND, Trade
 from squeezeflow_plugin.timings import Timings
 
@@ -73,7 +74,7 @@ class Tally:
     """The running counts behind ``Stats``; only the event loop touches them.
 
     ``lags`` by exchange are the times from a trade to its receipt by this machine's clock (0 where that is
-    behind), of the last trade of each frame; ``writes`` those that the store took for a batch.
+    behind), of the last trade of each frame or block; ``writes`` those that the store took for a batch.
     """
 
     def __init__(self) -> None:
@@ -108,7 +109,17 @@ class Tally:
         self.received[exchange] += len(trades)
         if liquidations := sum(trade.liquidation for trade in trades):
             self.liquidations[exchange] += liquidations
-        self.lags[exchange].note(max(newest.received_ns - newest.exchange_ns, 0) / NS_PER_SECOND)
+        self._note_lag(exchange, newest.received_ns - newest.exchange_ns)
+
+    def arrived_block(self, block: TradeBlock) -> None:
+        """The same for a block, none of whose trades is a liquidation."""
+        time_ns, market, _, received_ns, *_ = block.ints[-1].tolist()
+        exchange = block.markets[market].partition(":")[0]
+        self.received[exchange] += len(block.ints)
+        self._note_lag(exchange, received_ns - time_ns)
+
+    def _note_lag(self, exchange: str, lag_ns: int) -> None:
+        self.lags[exchange].note(max(lag_ns, 0) / NS_PER_SECOND)
 
     def stored(self, delay_ms: float) -> None:
         """A record is stored, that long after its second's end in market time."""

@@ -26,8 +26,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from squeezeflow_plugin.compiling import compiled
 from squeezeflow_plugin.features import layout as at
-from squeezeflow_plugin.features.compiling import compiled
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

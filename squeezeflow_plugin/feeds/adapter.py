@@ -15,6 +15,7 @@ from typing import Protocol
 
 import msgspec
 
+from squeezeflow_plugin.feeds.templates import Template
 from squeezeflow_plugin.market import Instrument, MarketKind, Trade
 
 
@@ -122,6 +123,11 @@ class ExchangeAdapter(Protocol):
     contiguous_ids: frozenset[MarketKind]
     """The kinds of markets whose trade ids are integers that follow each other without gaps: before the trade
     with id n and count k came the one with id n - k."""
+    templates: tuple[Template, ...]
+    """The spellings of its ordinary trade frames, the usual one first, for compiled code to read many at once
+    (``templates.py``); none where every frame goes through ``parse``. The session does not see a frame that
+    is spelled so: it must mean the same whatever came before it, and change nothing for what comes after. So
+    an exchange whose first frames are replayed, or whose session counts, has none."""
 
     def instrument_requests(self) -> tuple[RestRequest, ...]:
         """The requests whose answers together describe the exchange's markets."""

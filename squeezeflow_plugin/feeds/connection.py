@@ -26,6 +26,7 @@ import aiohttp
 from squeezeflow_plugin.clock import Clock
 from squeezeflow_plugin.errors import FeedConnectionError
 from squeezeflow_plugin.feeds.adapter import ExchangeAdapter, StreamPlan
+from squeezeflow_plugin.feeds.batches import BatchReaders
 from squeezeflow_plugin.feeds.link import (
     ANNOUNCED,
     BROKEN,
@@ -53,7 +54,10 @@ _RENEW_AGAIN_S = 30.0
 
 
 class FeedConnection:
-    """One websocket connection of an exchange, kept open until ``run`` is cancelled."""
+    """One websocket connection of an exchange, kept open until ``run`` is cancelled.
+
+    ``readers`` read what came at once; without them every frame is read by itself.
+    """
 
     def __init__(
         self,
@@ -65,6 +69,7 @@ class FeedConnection:
         silence_limit_s: float = 60.0,
         open_timeout_s: float = 10.0,
         ack_timeout_s: float = 10.0,
+        readers: BatchReaders | None = None,
         backoff: Backoff | None = None,
         rng: random.Random | None = None,
     ) -> None:
@@ -75,6 +80,7 @@ class FeedConnection:
         self._sink = sink
         self._open_timeout_s = open_timeout_s
         self._ack_timeout_s = ack_timeout_s
+        self._readers = readers
         self._backoff = backoff or Backoff()
         self._rng = rng or random.Random()  # noqa: S311  # spreads renewals, guards nothing
         self._pace = Pace(silence_limit_s)
@@ -212,6 +218,7 @@ class FeedConnection:
             self.stats,
             self._pace,
             self._ack_timeout_s,
+            self._readers,
         )
 
     async def _connect(self, session: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:

@@ -3,12 +3,15 @@
 It ends by raising: FeedConnectionError where the network or the exchange failed, AnnouncedEndError where the
 end was announced. A link that carries markets and brings no trade for longer than its own pace allows has
 failed, whatever pings, pongs and acknowledgements it still answers.
+
+Frames are stamped and gathered as long as the socket's buffer holds any, then delivered in the order of
+receipt: nothing waits for more to come, and what came at once is read at once (``batches``).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any, NoReturn, Protocol
 
 import aiohttp
@@ -17,6 +20,8 @@ import msgspec
 from squeezeflow_plugin.clock import Clock
 from squeezeflow_plugin.errors import FeedConnectionError, FeedProtocolError
 from squeezeflow_plugin.feeds.adapter import ExchangeAdapter, LeftOut, Parsed, StreamPlan
+from squeezeflow_plugin.feeds.batches import BatchReader, BatchReaders
+from squeezeflow_plugin.feeds.blocks import RECEIVED, TradeBlock
 from squeezeflow_plugin.feeds.pace import Pace
 from squeezeflow_plugin.market import NS_PER_SECOND, Trade
 
@@ -29,6 +34,10 @@ class FeedSink(Protocol):
 
     def trades(self, trades: tuple[Trade, ...]) -> None:
         """Trades of one frame, in the exchange's order."""
+        ...
+
+    def block(self, block: TradeBlock) -> None:
+        """Trades of many frames: at least one, in the order of receipt, none a liquidation."""
         ...
 
     def left_out(self, items: tuple[LeftOut, ...]) -> None:
@@ -52,6 +61,8 @@ class FeedSink(Protocol):
         ...
 
 
+MOST_GATHERED = 4096
+"""Frames that are delivered before more are received; aiohttp's buffer rarely holds a quarter of them."""
 ANNOUNCED, BROKEN, SILENT, DEAD, RENEWED = REASONS = ("announced", "broken", "silent", "dead", "renewed")
 """Why a websocket gets a successor: the server said so, it failed, no trade came, others were seen to have
 trades that it did not bring, its time was up."""
@@ -98,6 +109,7 @@ class Link:
         stats: ConnectionStats,
         pace: Pace,
         ack_timeout_s: float,
+        readers: BatchReaders | None = None,
     ) -> None:
         self.plan = plan
         self.stats = stats
@@ -112,6 +124,13 @@ class Link:
         self._sink = sink
         self._pace = pace
         self._ack_timeout_s = ack_timeout_s
+        self._readers = readers
+        self._reader: BatchReader | None = None
+        self._parse = adapter.session(plan).parse
+        self._frames: list[str | bytes] = []
+        self._received: list[int] = []
+        self._came = asyncio.Event()
+        self._announced = ""  # why the exchange wants another connection
         self._carried = frozenset(plan.markets)
         self._live: set[str] = set()
         self._refused: set[str] = set()
@@ -119,33 +138,36 @@ class Link:
         pace.interrupted()
 
     async def run(self) -> None:
-        """Deliver until it ends; raises why it ended, or what the sink raises."""
+        """Deliver until it ends; raises why it ended, or what the sink raises.
+
+        All that came before it was noticed is delivered, unless it is the sink that failed.
+        """
         try:
             await _until_one_fails(
                 self._receive(self._websocket),
+                self._deliver(self._websocket),
                 self._subscribe(self._websocket),
                 self._ping(self._websocket),
-                self._watch_silence(),
+                self._watch_silence(self._websocket),
             )
+        except (FeedConnectionError, asyncio.CancelledError):
+            self._carry_out()
+            raise
         finally:
             await self._websocket.close()
 
     async def _receive(self, websocket: aiohttp.ClientWebSocketResponse) -> NoReturn:
-        parse = self._adapter.session(self.plan).parse
+        # ``receive`` does not suspend while aiohttp holds messages, so that _deliver runs when it holds none
         while True:
             message = await websocket.receive()
             received_ns = self._clock.now_ns()
             if message.type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
                 self.stats.frames += 1
-                try:
-                    parsed = parse(message.data, received_ns)
-                except FeedProtocolError as error:
-                    self._reject(str(error), message.data)
-                    self._sink.unread(self.plan.markets, received_ns)
-                    continue
-                self._take(parsed, message.data, received_ns)
-                for reply in parsed.replies:
-                    await _send(websocket, reply)
+                self._frames.append(message.data)
+                self._received.append(received_ns)
+                self._came.set()
+                if len(self._frames) >= MOST_GATHERED:
+                    await self._pass_on(websocket)
             elif message.type is aiohttp.WSMsgType.CLOSE:
                 raise AnnouncedEndError(
                     f"{self.plan.url} closed by the server with code {message.data} {message.extra!r}"
@@ -153,6 +175,55 @@ class Link:
             else:
                 cause = websocket.exception() or "no close frame came"
                 raise FeedConnectionError(f"{self.plan.url} broke: {cause}")
+
+    async def _deliver(self, websocket: aiohttp.ClientWebSocketResponse) -> NoReturn:
+        while True:
+            await self._came.wait()
+            await self._pass_on(websocket)
+
+    async def _pass_on(self, websocket: aiohttp.ClientWebSocketResponse) -> None:
+        """Deliver what is gathered, and answer it."""
+        for reply in self._carry_out():
+            await _send(websocket, reply)
+
+    def _carry_out(self) -> list[str]:
+        """Do what the gathered frames say, in the order of receipt; the replies that they ask for."""
+        frames, received = self._frames, self._received
+        self._frames, self._received = [], []
+        self._came.clear()
+        replies: list[str] = []
+        for found in self._read(frames, received):
+            if isinstance(found, int):
+                replies += self._take_frame(frames[found], received[found])
+            else:
+                self._take_block(found)
+        if self._announced:
+            raise AnnouncedEndError(f"{self.plan.url} wants a new connection: {self._announced}")
+        return replies
+
+    def _read(self, frames: list[str | bytes], received: list[int]) -> Iterator[TradeBlock | int]:
+        """Blocks, and the positions of the frames that the session reads."""
+        if self._reader is None and self._readers is not None:
+            self._reader = self._readers.reader(self._adapter, self.plan)
+        return iter(range(len(frames))) if self._reader is None else self._reader.read(frames, received)
+
+    def _take_frame(self, frame: str | bytes, received_ns: int) -> tuple[str, ...]:
+        """Let the session read a frame; the replies it asks for."""
+        try:
+            parsed = self._parse(frame, received_ns)
+        except FeedProtocolError as error:
+            self._reject(str(error), frame)
+            self._sink.unread(self.plan.markets, received_ns)
+            return ()
+        self._take(parsed, frame, received_ns)
+        return parsed.replies
+
+    def _take_block(self, block: TradeBlock) -> None:
+        # what came between the first and the last of them came at once and says nothing of the pace
+        self._sign(int(block.ints[0, RECEIVED]))
+        self._sign(block.received_ns)
+        self.stats.trades += len(block.ints)
+        self._sink.block(block)
 
     def _take(self, parsed: Parsed, frame: str | bytes, received_ns: int) -> None:
         """Carry out what a frame said, besides its replies."""
@@ -183,8 +254,7 @@ class Link:
                 self._refused.update(carried)
                 self._down(carried, reason)
                 self._note_answers()
-        if parsed.close:
-            raise AnnouncedEndError(f"{self.plan.url} wants a new connection: {parsed.close}")
+        self._announced = self._announced or parsed.close
 
     def _acknowledge(self, markets: tuple[str, ...], received_ns: int) -> None:
         new = tuple(m for m in markets if m in self._carried and m not in self._live)
@@ -219,6 +289,7 @@ class Link:
                 await asyncio.sleep(self.plan.control_interval_s)
             await _send(websocket, subscription.text)
         await asyncio.sleep(self._ack_timeout_s)
+        await self._pass_on(websocket)
         missing = tuple(m for m in self.plan.markets if m not in self._live and m not in self._refused)
         if not missing:
             return
@@ -237,13 +308,16 @@ class Link:
         self._alive_ns = self.good_ns = received_ns
         self._pace.sign(received_ns)
 
-    async def _watch_silence(self) -> None:
+    async def _watch_silence(self, websocket: aiohttp.ClientWebSocketResponse) -> None:
         while self.plan.markets:
             limit_s = self._pace.limit_s()
             left_s = limit_s - (self._clock.now_ns() - self._alive_ns) / NS_PER_SECOND
-            if left_s <= 0:
+            if left_s > 0:
+                await asyncio.sleep(left_s)
+            elif self._frames:  # after a pause of our own they may have come just now
+                await self._pass_on(websocket)
+            else:
                 raise SilentLinkError(f"{self.plan.url}: no trade for {limit_s:g} s")
-            await asyncio.sleep(left_s)
 
 
 async def _send(websocket: aiohttp.ClientWebSocketResponse, text: str) -> None:

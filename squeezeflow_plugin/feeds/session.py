@@ -27,6 +27,7 @@ from squeezeflow_plugin.feeds.reading import (
     excerpt,
     field_error,
 )
+from squeezeflow_plugin.feeds.templates import Template
 from squeezeflow_plugin.market import Instrument, MarketKind, Side, Trade
 
 NS_PER_US = 1_000
@@ -299,6 +300,7 @@ class Adapter(ABC):
     name: str
     time_unit_ns = NS_PER_MS
     contiguous_ids: frozenset[MarketKind] = frozenset()
+    templates: tuple[Template, ...] = ()
 
     def __init__(self, rest_url: str | None = None, ws_url: str | None = None) -> None:
         self._rest_url = rest_url.rstrip("/") if rest_url else None

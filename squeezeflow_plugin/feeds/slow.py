@@ -36,6 +36,7 @@ from squeezeflow_plugin.feeds.session import (
     merged,
     numbered,
 )
+from squeezeflow_plugin.feeds.templates import Template
 from squeezeflow_plugin.market import Instrument, MarketKind
 from squeezeflow_plugin.settings import Endpoint
 
@@ -111,6 +112,7 @@ class SlowExchange:
 
     time_unit_ns = NS_PER_MS
     contiguous_ids: frozenset[MarketKind] = frozenset()
+    templates: tuple[Template, ...] = ()
 
     def __init__(self, name: str, endpoint: Endpoint | None = None) -> None:
         """Raises SettingsError for an exchange whose trades ccxt cannot watch."""

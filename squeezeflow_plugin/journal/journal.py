@@ -21,16 +21,18 @@ from types import TracebackType
 import msgspec
 
 from squeezeflow_plugin.errors import JournalCorruptError, JournalError
+from squeezeflow_plugin.feeds.blocks import TIME, TradeBlock
 from squeezeflow_plugin.journal.segment import (
     Damage,
     Frame,
     decode_frame,
+    encode_block,
     encode_frame,
     encode_mark,
     received_second,
     scan,
 )
-from squeezeflow_plugin.market import Trade
+from squeezeflow_plugin.market import NS_PER_SECOND, Trade
 
 _PREFIX, _SUFFIX = "trades-", ".sfj"
 _Place = tuple[int, int]
@@ -104,6 +106,11 @@ class TradeJournal:
         """Hand the trades to the operating system. All or none: JournalError where it takes them not."""
         if trades:
             self._write(encode_frame(trades), received_second(trades[-1]), f"{len(trades)} trades")
+
+    def append_block(self, block: TradeBlock) -> None:
+        """The same for trades that are columns; ``replay`` gives values of them."""
+        second = (block.received_ns or int(block.ints[-1, TIME])) // NS_PER_SECOND
+        self._write(encode_block(block), second, f"{len(block.ints)} trades")
 
     def mark(self, second: int) -> None:
         """Say that the second is closed, with what was appended before. JournalError as ``append``."""

@@ -2,9 +2,10 @@
 
 A frame is a header - magic ``SFJ1``, payload length (u32), newest trade second (i64), newest
 receive second (i64), CRC-32 of those three and the payload (u32), little-endian - and a payload,
-the MessagePack array of its trades. A frame without a payload is a mark: its newest trade second is
-one that was closed then, with what the frames before it hold. A frame that does not hold is passed
-over up to the next place where the magic starts a frame that does, so damage costs only what it hit.
+the MessagePack array of its trades or a block of them in columns (``packing``). A frame without a
+payload is a mark: its newest trade second is one that was closed then, with what the frames before it
+hold. A frame that does not hold is passed over up to the next place where the magic starts a frame that
+does, so damage costs only what it hit.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from squeezeflow_plugin.feeds.blocks import TradeBlock
+from squeezeflow_plugin.journal.packing import MARK, pack, unpack
 from squeezeflow_plugin.market import NS_PER_SECOND, Trade
 
 MAGIC = b"SFJ1"
@@ -24,6 +27,7 @@ HEADER_BYTES = _HEADER.size
 # A length beyond this is damage, not a frame: appends are fractions of a second of trades.
 MAX_PAYLOAD_BYTES = 1 << 28
 
+_BLOCK = bytes([MARK])
 _ENCODE = msgspec.msgpack.Encoder().encode
 _DECODE = msgspec.msgpack.Decoder(list[Trade]).decode
 
@@ -67,6 +71,12 @@ def encode_frame(trades: Sequence[Trade]) -> bytes:
     return _frame(_ENCODE(list(trades)), newest, max(map(received_second, trades)))
 
 
+def encode_block(block: TradeBlock) -> bytes:
+    """The bytes of one frame with the block's trades, the same as ``encode_frame``'s once decoded."""
+    payload, received_ns = pack(block)
+    return _frame(payload, block.last, received_ns // NS_PER_SECOND)
+
+
 def encode_mark(second: int) -> bytes:
     """The bytes of a mark: that second is closed.
 
@@ -84,9 +94,10 @@ def _frame(payload: bytes, newest: int, received: int) -> bytes:
 
 def decode_frame(data: bytes, frame: Frame) -> list[Trade] | None:
     """The trades of an intact frame; None where the payload is whole but holds no trades as known here."""
+    payload = memoryview(data)[frame.start + HEADER_BYTES : frame.stop]
     try:
-        return _DECODE(memoryview(data)[frame.start + HEADER_BYTES : frame.stop])
-    except msgspec.MsgspecError:
+        return unpack(payload) if payload[:1] == _BLOCK else _DECODE(payload)
+    except (msgspec.MsgspecError, ValueError):  # ValueError: no block
         return None
 
 

@@ -12,6 +12,7 @@ from aiohttp import WSMsgType, web
 
 from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.feeds.adapter import LeftOut, StreamPlan
+from squeezeflow_plugin.feeds.blocks import TradeBlock
 from squeezeflow_plugin.feeds.connection import FeedConnection
 from squeezeflow_plugin.feeds.exchanges.binance import BinanceSpot
 from squeezeflow_plugin.feeds.reconnect import Backoff
@@ -43,12 +44,17 @@ class Sink:
         self.events: list[tuple[str, tuple[str, ...], int, str]] = []
         self.refused: list[tuple[str, str, str | bytes]] = []
         self.received_ns: list[int] = []
+        self.blocks: list[int] = []
         self._changed = asyncio.Event()
 
     def trades(self, trades: tuple[Trade, ...]) -> None:
         self.ids.extend(each.trade_id for each in trades)
         self.received_ns.extend(each.received_ns for each in trades)
         self._changed.set()
+
+    def block(self, block: TradeBlock) -> None:
+        self.blocks.append(len(block.ints))
+        self.trades(tuple(block.trades()))
 
     def left_out(self, items: tuple[LeftOut, ...]) -> None:
         self.passed_over.extend(each.trade_id for each in items)

@@ -14,6 +14,7 @@ from squeezeflow_plugin.errors import FeedProtocolError
 from squeezeflow_plugin.feeds.adapter import Parsed, Refusal, RestRequest, StreamPlan, Subscription
 from squeezeflow_plugin.feeds.connection import FeedConnection
 from squeezeflow_plugin.feeds.exchanges.binance import BinanceSpot
+from squeezeflow_plugin.feeds.templates import Template
 from squeezeflow_plugin.market import Instrument, MarketKind, Trade
 from tests.integration.feed_stage import (
     ACK,
@@ -212,6 +213,7 @@ class ToyAdapter:
     name = "TOY"
     time_unit_ns = 1
     contiguous_ids: frozenset[MarketKind] = frozenset()
+    templates: tuple[Template, ...] = ()
 
     def instrument_requests(self) -> tuple[RestRequest, ...]:
         return ()

@@ -14,6 +14,8 @@ from squeezeflow_plugin.clock import SteppedClock
 from squeezeflow_plugin.collector.instruments import open_markets
 from squeezeflow_plugin.feeds import registry
 from squeezeflow_plugin.feeds.adapter import ExchangeAdapter, LeftOut
+from squeezeflow_plugin.feeds.batches import BatchReaders
+from squeezeflow_plugin.feeds.blocks import TradeBlock
 from squeezeflow_plugin.feeds.connection import FeedConnection
 from squeezeflow_plugin.market import Bar, Instrument, Trade
 from squeezeflow_plugin.simulator.episodes import BUILD_S, Episode, Script
@@ -41,6 +43,7 @@ class Sink:
         self.fills = 0
         self.is_live: set[str] = set()
         self.said: list[str] = []
+        self.blocks = 0
         self.reasons: list[str] = []
         self.changed = asyncio.Event()
         self._known: set[tuple[str, str]] = set()
@@ -53,6 +56,10 @@ class Sink:
                 self.fills += trade.count
         self.taken += trades
         self.changed.set()
+
+    def block(self, block: TradeBlock) -> None:
+        self.blocks += 1
+        self.trades(tuple(block.trades()))
 
     def left_out(self, items: tuple[LeftOut, ...]) -> None:
         self.said += [f"left out {each.trade_id}" for each in items]
@@ -112,8 +119,10 @@ class Stage:
 async def plugged(
     stage: Stage, adapter: ExchangeAdapter, instruments: tuple[Instrument, ...]
 ) -> list[asyncio.Task[Any]]:
+    readers = BatchReaders(1)  # what can be read as a block is
+    readers.load()
     connections = [
-        FeedConnection(plan, adapter, stage.clock, stage.sink, silence_limit_s=3600.0)
+        FeedConnection(plan, adapter, stage.clock, stage.sink, silence_limit_s=3600.0, readers=readers)
         for plan in adapter.plan(instruments)
     ]
     tasks = [asyncio.create_task(connection.run()) for connection in connections]
@@ -156,6 +165,7 @@ async def test_bars_of_its_wire_are_the_generators(stage: tuple[Stage, ExchangeA
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert not one.sink.reasons
+    assert bool(one.sink.blocks) == bool(adapter.templates)
     builder = BarBuilder(10_000)
     builder.begin(START)
     builder.add_all(one.sink.taken)

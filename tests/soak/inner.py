@@ -15,6 +15,7 @@ from pathlib import Path
 
 from squeezeflow_plugin.bus.memory import MemoryBarBus
 from squeezeflow_plugin.errors import BusError, JournalError, StoreError
+from squeezeflow_plugin.feeds.blocks import TradeBlock
 from squeezeflow_plugin.journal.journal import TradeJournal
 from squeezeflow_plugin.journal.segment import encode_frame
 from squeezeflow_plugin.market import ClosingRecord, Trade
@@ -106,6 +107,12 @@ class TroubledJournal(TradeJournal):
             raise JournalError(f"{self.directory}: cannot append {len(trades)} trades: the disk fails")
         super().append(trades)
         self._newest = trades or self._newest
+
+    def append_block(self, block: TradeBlock) -> None:
+        if self._troubles.is_on(Inner.JOURNAL):
+            raise JournalError(f"{self.directory}: cannot append {len(block.ints)} trades: the disk fails")
+        super().append_block(block)
+        self._newest = block.newest()
 
     def mark(self, second: int) -> None:
         if self._troubles.is_on(Inner.JOURNAL):

@@ -25,6 +25,7 @@ import msgspec
 from squeezeflow_plugin.errors import FeedProtocolError
 from squeezeflow_plugin.feeds.adapter import Parsed, RestRequest, StreamPlan
 from squeezeflow_plugin.feeds.binance_plan import connections
+from squeezeflow_plugin.feeds.binance_templates import TEMPLATES
 from squeezeflow_plugin.feeds.binance_wire import BinanceSession, Market
 from squeezeflow_plugin.feeds.naming import is_date, split_pair
 from squeezeflow_plugin.feeds.session import NS_PER_MS
@@ -84,6 +85,8 @@ class BinanceFutures:
     name = NAME
     time_unit_ns = NS_PER_MS
     contiguous_ids = frozenset({MarketKind.PERP, MarketKind.FUTURE})
+    # of trades a session remembers only how they were wrapped, and symbols that the plan does not know
+    templates = TEMPLATES
 
     def __init__(self, rest_url: str | None = None, ws_url: str | None = None) -> None:
         self._usdm_rest = (rest_url or USDM_REST_URL).rstrip("/")

@@ -34,6 +34,7 @@ from squeezeflow_plugin.feeds.adapter import (
     StreamPlan,
     Subscription,
 )
+from squeezeflow_plugin.feeds.bybit_templates import TEMPLATES
 from squeezeflow_plugin.feeds.naming import split_pair
 from squeezeflow_plugin.feeds.reading import SKIPPED, UNREADABLE, Milliseconds, Symbol, json_object
 from squeezeflow_plugin.feeds.session import (
@@ -253,6 +254,8 @@ class Bybit(Adapter):
     """Adapter of Bybit (the contract is in ``feeds/adapter.py``)."""
 
     name = NAME
+    # of trades a session remembers only symbols that the plan does not know; the first push is no replay
+    templates = TEMPLATES
 
     def instrument_requests(self) -> tuple[RestRequest, ...]:
         """One request for each category; 1,000 entries, the most there are, hold all of it."""

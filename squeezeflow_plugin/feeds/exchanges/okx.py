@@ -26,6 +26,7 @@ import msgspec
 
 from squeezeflow_plugin.feeds.adapter import Parsed, Refusal, RestRequest, StreamPlan, Subscription
 from squeezeflow_plugin.feeds.naming import is_date
+from squeezeflow_plugin.feeds.okx_templates import TEMPLATES
 from squeezeflow_plugin.feeds.reading import UNREADABLE, Milliseconds, Symbol, json_object
 from squeezeflow_plugin.feeds.session import (
     Adapter,
@@ -200,6 +201,8 @@ class Okx(Adapter):
 
     name = NAME
     contiguous_ids = frozenset(MarketKind)
+    # of trades a session remembers only symbols that the plan does not know; the first push is no replay
+    templates = TEMPLATES
 
     def instrument_requests(self) -> tuple[RestRequest, ...]:
         """One request for each type."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from squeezeflow_plugin.compiling import compiled
 from squeezeflow_plugin.features import kernels as fk
-from squeezeflow_plugin.features.compiling import compiled
 from squeezeflow_plugin.phases import layout as to
 from squeezeflow_plugin.phases.kernels.state import EPS, FloatArray, sources
 from squeezeflow_plugin.phases.params import Rules

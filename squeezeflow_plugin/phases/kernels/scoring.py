@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from squeezeflow_plugin.compiling import compiled
 from squeezeflow_plugin.features import kernels as fk
 from squeezeflow_plugin.features import layout as at
-from squeezeflow_plugin.features.compiling import compiled
 from squeezeflow_plugin.features.kernels import FeatureState, kernel_part
 from squeezeflow_plugin.phases import layout as to
 from squeezeflow_plugin.phases.kernels import parts

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
+from squeezeflow_plugin.feeds.blocks import TradeBlock, block_of
+from squeezeflow_plugin.feeds.blocks import words as spelled
 from squeezeflow_plugin.market import NS_PER_SECOND, Bar, Trade
 from tests.reference.bars_twin import TwinBar
 
@@ -90,3 +92,29 @@ def trades_of(frame: pd.DataFrame) -> list[Trade]:
         Trade(market, when, trade_id, price, size, notional, side, 1, False, received)
         for market, when, trade_id, price, size, notional, side, received in columns
     ]
+
+
+def as_block(trades: list[Trade], words: int = 5) -> TradeBlock:
+    """Trades, none of them a liquidation, as the block that a connection of their markets would have made."""
+    markets = tuple(sorted({trade.market for trade in trades}))
+    ints = [
+        (
+            trade.exchange_ns,
+            markets.index(trade.market),
+            trade.side * trade.count,
+            trade.received_ns,
+            len(trade.trade_id),
+            _number_of(trade.trade_id),
+        )
+        for trade in trades
+    ]
+    floats = [(trade.price, trade.size, trade.quote) for trade in trades]
+    ids = spelled([trade.trade_id for trade in trades], words)
+    return block_of(markets, np.array(ints), ids, np.array(floats))
+
+
+def _number_of(trade_id: str) -> int:
+    if not trade_id.isdecimal() or len(trade_id) > 18:
+        return -1
+    number = int(trade_id)
+    return number if str(number) == trade_id else -1

@@ -12,6 +12,7 @@ from ccxt.base.errors import BadSymbol, NetworkError
 
 from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.feeds.adapter import LeftOut
+from squeezeflow_plugin.feeds.blocks import TradeBlock
 from squeezeflow_plugin.feeds.link import BROKEN, SILENT
 from squeezeflow_plugin.feeds.reconnect import Backoff
 from squeezeflow_plugin.feeds.slow import TRADES_KEPT, SlowExchange
@@ -37,6 +38,9 @@ class Sink:
 
     def trades(self, trades: tuple[Trade, ...]) -> None:
         self.ids += [each.trade_id for each in trades]
+
+    def block(self, block: TradeBlock) -> None:
+        raise AssertionError(f"ccxt reads no frames at once, was {block}")
 
     def left_out(self, items: tuple[LeftOut, ...]) -> None:
         raise AssertionError(f"ccxt leaves nothing out, was {items}")

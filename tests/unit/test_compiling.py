@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from squeezeflow_plugin.features.compiling import compiled
+from squeezeflow_plugin.compiling import compiled
 from squeezeflow_plugin.features.kernels import feature_rows
 from squeezeflow_plugin.phases.kernels import find_exit, score_recorded, score_rows
 
