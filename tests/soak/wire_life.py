@@ -18,6 +18,7 @@ from squeezeflow_plugin.collector.stats import Tally
 from squeezeflow_plugin.collector.storing import StoreQueue
 from squeezeflow_plugin.feeds import registry
 from squeezeflow_plugin.feeds.adapter import ExchangeAdapter
+from squeezeflow_plugin.feeds.batches import BatchReaders
 from squeezeflow_plugin.feeds.reconnect import Backoff
 from squeezeflow_plugin.market import NS_PER_SECOND, ClosingRecord, Instrument
 from squeezeflow_plugin.settings import Endpoint
@@ -131,6 +132,8 @@ class Life:
 
     def _connect(self, adapters: list[ExchangeAdapter], intake: Intake) -> list[MemoryConnection]:
         made = []
+        readers = BatchReaders(2)  # frames that come together as a block, those that come alone by themselves
+        readers.load()
         for adapter in adapters:
             markets = [each for each in self._world.instruments if each.exchange == adapter.name]
             for plan in adapter.plan(markets):
@@ -140,6 +143,7 @@ class Life:
                     self._world.clock,
                     intake,
                     silence_limit_s=SILENCE_LIMIT_S,
+                    readers=readers,
                     backoff=Backoff(rng=random.Random(self._world.rng.getrandbits(32))),
                 )
                 connection.stage = self._world.exchanges
