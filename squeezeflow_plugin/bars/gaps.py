@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from squeezeflow_plugin.bars import holes
 from squeezeflow_plugin.bars.holes import FAR, Hole, Lost, Pending, Uncovered, touched
 from squeezeflow_plugin.bars.spans import Span, union, within, without
 from squeezeflow_plugin.feeds.blocks import TIME, TradeBlock
@@ -36,11 +37,6 @@ MAX_GAPS = 200
 MAX_JUMP = 1_000_000
 """Ids further from the last one than this belong to another sequence."""
 KEEP_S = 7200
-UNKNOWN = "the exchange does not give them either"
-TOO_MANY = "too many gaps at once"
-TOO_OLD = "too old to be revised"
-BROKEN = "the ids jumped too far"
-UNHEARD = "its connection ended before its first trade came"
 
 
 class MarketGaps:
@@ -90,7 +86,7 @@ class MarketGaps:
             self.base = trade.exchange_ns // NS_PER_SECOND
             if self._is_cut and self._since <= self.base:
                 gap = Gap(self.market, "", self._since * NS_PER_SECOND, trade.trade_id, trade.exchange_ns)
-                self._lose(gap, (self._since, self.base + 1), UNHEARD)
+                self._lose(gap, (self._since, self.base + 1), holes.UNHEARD)
         if self.continuity.sequence:
             if trade.trade_id.isdecimal():
                 newest = int(trade.trade_id)
@@ -230,7 +226,7 @@ class MarketGaps:
             if complete and not self.continuity.sequence:
                 self._holes.remove(hole)
             elif hole.tries >= len(TRY_AGAIN_NS):
-                self._give_up(hole, UNKNOWN)
+                self._give_up(hole, holes.UNKNOWN)
             else:
                 hole.next_ns = now_ns + TRY_AGAIN_NS[hole.tries]
                 hole.tries += 1
@@ -254,7 +250,7 @@ class MarketGaps:
     def expire(self, oldest: int) -> None:
         """Give up what lies wholly before second ``oldest``, because it could not be merged any more."""
         for hole in [each for each in self._holes if each.span[1] <= oldest]:
-            self._give_up(hole, TOO_OLD)
+            self._give_up(hole, holes.TOO_OLD)
 
     def take_lost(self) -> tuple[Lost, ...]:
         """What was given up since the last call."""
@@ -266,7 +262,7 @@ class MarketGaps:
             if newest < self.last and trade.exchange_ns <= self.last_ns:
                 return
             gap = Gap(self.market, self.last_id, self.last_ns, trade.trade_id, trade.exchange_ns)
-            self._lose(gap, touched(self.last_ns, trade.exchange_ns), BROKEN)
+            self._lose(gap, touched(self.last_ns, trade.exchange_ns), holes.BROKEN)
         elif newest <= self.last:
             if self._accepts(trade):
                 self._fill(first, newest, trade.exchange_ns)
@@ -344,7 +340,7 @@ class MarketGaps:
 
     def _open(self, hole: Hole) -> None:
         if len(self._holes) >= MAX_GAPS:
-            self._give_up(self._holes[0], TOO_MANY)
+            self._give_up(self._holes[0], holes.TOO_MANY)
         self._holes.append(hole)
 
     def _fill(self, first: int, last: int, at_ns: int) -> None:

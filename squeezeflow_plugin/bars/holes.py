@@ -15,6 +15,12 @@ from squeezeflow_plugin.market import NS_PER_SECOND, Trade
 
 FAR = 1 << 62
 """A second that never comes."""
+UNKNOWN = "the exchange does not give them either"
+TOO_MANY = "too many gaps at once"
+TOO_OLD = "too old to be revised"
+BROKEN = "the ids jumped too far"
+UNHEARD = "its connection ended before its first trade came"
+"""Why gaps stay gaps."""
 
 
 class Lost(msgspec.Struct, frozen=True):

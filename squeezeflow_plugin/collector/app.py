@@ -27,6 +27,7 @@ from squeezeflow_plugin.collector.choosing import MarketChoice
 from squeezeflow_plugin.collector.instruments import open_markets
 from squeezeflow_plugin.collector.intake import Intake
 from squeezeflow_plugin.collector.interest import InterestPollers
+from squeezeflow_plugin.collector.journaling import JournalKeeping
 from squeezeflow_plugin.collector.keeping import StoreKeeping
 from squeezeflow_plugin.collector.loading import preparing
 from squeezeflow_plugin.collector.outlets import Outlets
@@ -35,7 +36,6 @@ from squeezeflow_plugin.collector.serving import check_free
 from squeezeflow_plugin.collector.sharding import sharded
 from squeezeflow_plugin.collector.stats import Counted, Stats, Tally, write_stats
 from squeezeflow_plugin.collector.storing import StoreQueue
-from squeezeflow_plugin.errors import JournalError
 from squeezeflow_plugin.feeds import registry
 from squeezeflow_plugin.feeds.adapter import ExchangeAdapter
 from squeezeflow_plugin.feeds.batches import BatchReaders
@@ -315,29 +315,21 @@ class Collector:
 
     async def _keep_house(self, closer: Closer) -> None:
         """Once a second the statistics, every few the journal on disk, every minute the heartbeat."""
-        turn = 0
+        turn, settings = 0, self._settings
+        journal = JournalKeeping(
+            self._journal, self._tally, self._clock, settings.journal_hours, self._queue.__len__
+        )
         before = self._snapshot(closer)
         while True:
             await self._clock.wait_until(self._clock.now_ns() + NS_PER_SECOND)
             turn += 1
             self._write_stats(closer)
             if turn % _SYNC_SECONDS == 0:
-                await self._keep_journal(prune=turn % _HEARTBEAT_SECONDS == 0)
+                await journal.turn(prune=turn % _HEARTBEAT_SECONDS == 0)
             if turn % _HEARTBEAT_SECONDS == 0:
                 now = self._snapshot(closer)
                 _heartbeat(before, now)
                 before = now
-
-    async def _keep_journal(self, *, prune: bool) -> None:
-        try:
-            self._journal.sync()
-            # Nothing is given up while records wait: a restart would need the trades again.
-            if prune and not len(self._queue):
-                oldest_ns = self._clock.now_ns() - int(self._settings.journal_hours * 3600 * NS_PER_SECOND)
-                await asyncio.to_thread(self._journal.prune, oldest_ns // NS_PER_SECOND)
-        except JournalError as error:
-            self._tally.journal_failures += 1
-            _LOG.error("journal: %s", error)
 
     def _snapshot(self, closer: Closer) -> Stats:
         return self._tally.snapshot(

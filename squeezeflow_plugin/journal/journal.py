@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -64,6 +65,8 @@ class TradeJournal:
         self._segment_s = segment_s
         self._segment_bytes = segment_bytes
         self._fd: int | None = None
+        self._unsynced: list[int] = []
+        """Ended segments, and the directory with a new one's name in it, that no sync has seen yet."""
         self._path: Path | None = None
         self._size = 0
         self._began_second = 0
@@ -118,12 +121,16 @@ class TradeJournal:
 
     def sync(self) -> None:
         """Return when everything appended is on the disk. Raises JournalError."""
-        if self._fd is None:
-            return
-        try:
-            os.fsync(self._fd)
-        except OSError as error:
-            raise JournalError(f"{self._path}: cannot sync: {error.strerror}") from error
+        self.syncing()()
+
+    def syncing(self) -> Callable[[], None]:
+        """``sync`` of what is appended by now, to be called once.
+
+        In a thread, if need be: a disk may take long, and appends go on meanwhile.
+        """
+        open_now = [] if self._fd is None else [os.dup(self._fd)]
+        fds, self._unsynced = [*self._unsynced, *open_now], []
+        return partial(_sync, fds, str(self._path))
 
     def replay(self, from_second: int, *, strict: bool = False) -> Iterator[Trade]:
         """Every intact trade of ``from_second`` or later, in the order of receipt.
@@ -164,9 +171,9 @@ class TradeJournal:
         try:
             self.sync()
         finally:
-            if self._fd is not None:
-                os.close(self._fd)
-                self._fd = None
+            for fd in [*self._unsynced, *([] if self._fd is None else [self._fd])]:
+                os.close(fd)
+            self._unsynced, self._fd = [], None
             os.close(self._lock_fd)
             self._lock_fd = -1
 
@@ -243,8 +250,7 @@ class TradeJournal:
 
     def _begin_segment(self, second: int) -> None:
         if self._fd is not None:
-            self.sync()
-            os.close(self._fd)
+            self._unsynced.append(self._fd)
             self._fd = None
         self._path = self.directory / f"{_PREFIX}{self._next_number:010d}{_SUFFIX}"
         self._next_number += 1
@@ -253,7 +259,7 @@ class TradeJournal:
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
             self._fd = os.open(self._path, flags, 0o644)
-            _sync_directory(self.directory)
+            self._unsynced.append(os.open(self.directory, os.O_RDONLY | os.O_CLOEXEC))
         except OSError as error:
             raise JournalError(f"{self._path}: cannot begin a segment: {error.strerror}") from error
 
@@ -301,9 +307,12 @@ def _read(segment: Path) -> bytes:
         raise JournalError(f"{segment}: cannot read: {error.strerror}") from error
 
 
-def _sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+def _sync(fds: Sequence[int], path: str) -> None:
     try:
-        os.fsync(fd)
+        for fd in fds:
+            os.fsync(fd)
+    except OSError as error:
+        raise JournalError(f"{path}: cannot sync: {error.strerror}") from error
     finally:
-        os.close(fd)
+        for fd in fds:
+            os.close(fd)

@@ -14,10 +14,9 @@ from squeezeflow_plugin.bars.gaps import (
     MAX_GAPS,
     MAX_JUMP,
     TRY_AGAIN_NS,
-    UNHEARD,
     MarketGaps,
 )
-from squeezeflow_plugin.bars.holes import FAR
+from squeezeflow_plugin.bars.holes import FAR, UNHEARD
 from squeezeflow_plugin.feeds.recovery import Continuity, Gap
 from squeezeflow_plugin.market import NS_PER_SECOND, Interval, Trade
 

@@ -268,3 +268,18 @@ def test_a_killed_writer_loses_nothing_it_acknowledged(tmp_path: Path) -> None:
         assert found == expected
         number = last + 1
     assert number > 8
+
+
+def test_a_sync_may_run_beside_appends_and_leaves_nothing_open(tmp_path: Path) -> None:
+    with TradeJournal(tmp_path, segment_bytes=1) as journal:
+        before = len(os.listdir("/proc/self/fd"))
+        journal.append(batch(0))
+        sync = journal.syncing()
+        journal.append(batch(1))  # begins another segment
+        journal.append(batch(2))
+        sync()
+        journal.sync()
+        assert len(os.listdir("/proc/self/fd")) == before + 1
+        assert list(journal.replay(0)) == batches(range(3))
+        sync = journal.syncing()
+    sync()
