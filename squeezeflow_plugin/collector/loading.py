@@ -1,17 +1,20 @@
-"""The collector's compiled code: loaded beside everything else, so that no trade waits for it.
+"""The collector's compiled code: loaded when the load asks for it, and beside everything else.
 
-Until it is there, frames are read and seconds folded without it. Numba's cache holds it from the first start
-on; compiled anew, it takes ten seconds or more.
+Until it is there, frames are read and seconds folded without it. Numba's cache holds it from an installation
+or the first use on; compiled anew, it takes ten seconds or more.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from squeezeflow_plugin.collector import intake
 from squeezeflow_plugin.feeds.batches import BatchReaders
+
+_LOG = logging.getLogger(__name__)
 
 
 def prepare(readers: BatchReaders | None = None) -> None:
@@ -25,9 +28,21 @@ def prepare(readers: BatchReaders | None = None) -> None:
 
 @asynccontextmanager
 async def preparing(readers: BatchReaders) -> AsyncIterator[None]:
-    """Load it in a thread meanwhile; in the end it is waited for, and what it failed with is raised."""
-    loading = asyncio.create_task(asyncio.to_thread(prepare, readers))
+    """Load it in a thread once it is wanted.
+
+    In the end it is waited for, and what it failed with is raised.
+    """
+
+    async def load() -> None:
+        await readers.wanted.wait()
+        _LOG.info("many trades come at once: loading what reads them together")
+        await asyncio.to_thread(prepare, readers)
+
+    loading = asyncio.create_task(load())
     try:
         yield
     finally:
-        await loading
+        if not readers.wanted.is_set():
+            loading.cancel()
+        with suppress(asyncio.CancelledError):
+            await loading

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from squeezeflow_plugin.feeds.adapter import ExchangeAdapter, StreamPlan
 from squeezeflow_plugin.feeds.blocks import WORD, TradeBlock
-from squeezeflow_plugin.feeds.scanning import NO_MARKET, PIECE_WIDTH, Columns, Known, read_frames
-from squeezeflow_plugin.feeds.templates import Template, program_of
+from squeezeflow_plugin.feeds.templates import NO_MARKET, PIECE_WIDTH, Columns, Known, Template, program_of
 from squeezeflow_plugin.market import NS_PER_SECOND, Instrument, MarketKind
 
 ID_WORDS = 5
@@ -19,6 +19,8 @@ LEAST_ITEM = 40
 """Bytes a trade takes on the wire at least, so that there is a row for each, and one to spare."""
 LEAST_FRAMES = 12
 """Fewer are read sooner one by one: a block costs what eight to ten parsed trades do."""
+WANTED_FRAMES, WANTED_NS = 5000, 10 * NS_PER_SECOND
+"""So many that come together with others, within so long, are a load and no hiccup of a quiet machine."""
 
 
 class BatchReader:
@@ -75,7 +77,9 @@ class BatchReader:
             begin, rows = stop + 1, until
 
     def _scan(self, frames: Sequence[str | bytes], received: Sequence[int]) -> list[list[int]]:
-        """Fill the columns; the pieces (see ``scanning.PIECE_WIDTH``)."""
+        """Fill the columns; the pieces (see ``templates.PIECE_WIDTH``)."""
+        from squeezeflow_plugin.feeds.scanning import read_frames  # noqa: PLC0415 - Numba comes with it, which only a busy collector needs
+
         text, lengths = _joined(frames)
         most = len(text) // LEAST_ITEM + 2
         if most > len(self._columns.ints):
@@ -112,24 +116,44 @@ class BatchReader:
 class BatchReaders:
     """Gives connections their readers, once the compiled code is loaded; none before that.
 
-    Loading takes a moment, and after an installation some ten seconds: it is for a thread, so that nothing
-    waits for it but batches.
+    It takes some 120 MB and a moment, after an installation ten seconds, and is of use only where sockets
+    bring many frames at once: ``wanted`` is set when ``WANTED_FRAMES`` have come so within ``WANTED_NS``, and
+    ``load`` is then for a thread, so that nothing waits for it.
     """
 
     def __init__(self, least: int = LEAST_FRAMES) -> None:
+        self.wanted = asyncio.Event()
         self._least = least
         self._is_loaded = False
+        self._missed = 0
+        self._missed_since_ns = 0
 
     def load(self) -> None:
         """Load the compiled code."""
         prepare()
         self._is_loaded = True
 
-    def reader(self, adapter: ExchangeAdapter, plan: StreamPlan) -> BatchReader | None:
-        """A reader for one connection that follows the plan; None where its frames are read one by one."""
-        if not (self._is_loaded and adapter.templates and plan.markets):
+    def reader(
+        self, adapter: ExchangeAdapter, plan: StreamPlan, frames: int, now_ns: int
+    ) -> BatchReader | None:
+        """A reader for one connection that follows the plan and brings ``frames`` at once, at that time.
+
+        None where they are read one by one.
+        """
+        if not (adapter.templates and plan.markets):
             return None
-        return BatchReader(adapter.templates, plan.instruments, least=self._least)
+        if self._is_loaded:
+            return BatchReader(adapter.templates, plan.instruments, least=self._least)
+        if frames >= self._least:
+            self._miss(frames, now_ns)
+        return None
+
+    def _miss(self, frames: int, now_ns: int) -> None:
+        if not 0 <= now_ns - self._missed_since_ns < WANTED_NS:
+            self._missed, self._missed_since_ns = 0, now_ns
+        self._missed += frames
+        if self._missed >= WANTED_FRAMES:
+            self.wanted.set()
 
 
 def prepare() -> None:

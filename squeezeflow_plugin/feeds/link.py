@@ -203,8 +203,8 @@ class Link:
 
     def _read(self, frames: list[str | bytes], received: list[int]) -> Iterator[TradeBlock | int]:
         """Blocks, and the positions of the frames that the session reads."""
-        if self._reader is None and self._readers is not None:
-            self._reader = self._readers.reader(self._adapter, self.plan)
+        if frames and self._reader is None and self._readers is not None:
+            self._reader = self._readers.reader(self._adapter, self.plan, len(frames), received[-1])
         return iter(range(len(frames))) if self._reader is None else self._reader.read(frames, received)
 
     def _take_frame(self, frame: str | bytes, received_ns: int) -> tuple[str, ...]:

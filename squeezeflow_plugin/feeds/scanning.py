@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -21,28 +20,7 @@ from squeezeflow_plugin.feeds import blocks as at
 from squeezeflow_plugin.feeds import templates as to
 from squeezeflow_plugin.feeds.blocks import FloatArray, IntArray, WordArray
 from squeezeflow_plugin.feeds.reading import MAX_AHEAD_NS
-
-ByteArray = np.ndarray[tuple[int], np.dtype[np.uint8]]
-BoolArray = np.ndarray[tuple[int], np.dtype[np.bool_]]
-
-
-class Columns(NamedTuple):
-    """Rows of a block to be filled."""
-
-    ints: IntArray
-    ids: WordArray
-    floats: FloatArray
-
-
-class Known(NamedTuple):
-    """Markets by symbol: ``slots`` int64[2**k, 3] is a table with open addressing of market, begin and length
-    of its symbol in ``names``; ``sizes`` and ``inverse`` say what each market's sizes mean."""
-
-    slots: IntArray
-    names: ByteArray
-    sizes: FloatArray
-    inverse: BoolArray
-
+from squeezeflow_plugin.feeds.templates import NO_MARKET, BoolArray, ByteArray, Columns, Known
 
 HEAD, ITEM, TAIL = 0, 2, 4
 """Where a template's parts begin in its row of ``shapes``."""
@@ -54,10 +32,6 @@ EXACT = 1 << 53
 TENS = 10.0 ** np.arange(DIGITS + 1)
 EARLIEST_MS, STOP_MS = 1_230_768_000_000, 4_102_444_800_000
 NS_PER_MS = 1_000_000
-NO_MARKET = -1
-PIECE_WIDTH = 5
-"""A piece of a batch: the frame behind it, how many rows there are up to there, its earliest and its latest
-time, and the characters of its longest id."""
 ZERO, NINE, COMMA, DOT, QUOTATION, BACKSLASH, DEL, SPACE = b'09,."\\\x7f '
 
 

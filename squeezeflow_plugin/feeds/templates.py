@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from squeezeflow_plugin.feeds.blocks import IntArray
+from squeezeflow_plugin.feeds.blocks import FloatArray, IntArray, WordArray
 
 LITERAL, INT, MS, ID, NUMBER, SYMBOL, PRICE, SIZE, SIDE, COUNT, TEXT, BOOL = range(12)
 _FIELDS = {
@@ -36,6 +36,32 @@ _FIELDS = {
 _FIELD = re.compile(r"<([a-z]+|\w+\|\w+)>")
 STEP_WIDTH = 5
 """A step: what to read, and for words begin and length, of the other one of two (SIDE, BOOL) as well."""
+
+
+NO_MARKET = -1
+PIECE_WIDTH = 5
+"""A piece of a batch: the frame behind it, how many rows there are up to there, its earliest and its latest
+time, and the characters of its longest id."""
+ByteArray = np.ndarray[tuple[int], np.dtype[np.uint8]]
+BoolArray = np.ndarray[tuple[int], np.dtype[np.bool_]]
+
+
+class Columns(NamedTuple):
+    """Rows of a block to be filled."""
+
+    ints: IntArray
+    ids: WordArray
+    floats: FloatArray
+
+
+class Known(NamedTuple):
+    """Markets by symbol: ``slots`` int64[2**k, 3] is a table with open addressing of market, begin and length
+    of its symbol in ``names``; ``sizes`` and ``inverse`` say what each market's sizes mean."""
+
+    slots: IntArray
+    names: ByteArray
+    sizes: FloatArray
+    inverse: BoolArray
 
 
 class Template(NamedTuple):

@@ -145,12 +145,12 @@ def test_readers_are_given_once_their_code_is_loaded_and_where_there_are_templat
         name: adapter(name).plan([instrument(market)])
         for name, market in (("BINANCE", "BINANCE:btcusdt"), ("KRAKEN", "KRAKEN:XBT/USD"))
     }
-    assert readers.reader(adapter("BINANCE"), plans["BINANCE"][0]) is None
+    assert readers.reader(adapter("BINANCE"), plans["BINANCE"][0], 1, 1) is None
     readers.load()
     list(reader(instrument("BYBIT:BTCUSDT")).read(["{}"], [RECEIVED_NS]))
     assert len(read_frames.signatures) == 1  # type: ignore[attr-defined]  # nothing else has to be compiled
-    assert isinstance(readers.reader(adapter("BINANCE"), plans["BINANCE"][0]), BatchReader)
-    assert readers.reader(adapter("KRAKEN"), plans["KRAKEN"][0]) is None
+    assert isinstance(readers.reader(adapter("BINANCE"), plans["BINANCE"][0], 1, 1), BatchReader)
+    assert readers.reader(adapter("KRAKEN"), plans["KRAKEN"][0], 1, 1) is None
 
 
 def test_every_exchange_with_templates_is_tested_here() -> None:
