@@ -38,7 +38,7 @@ class Constant(msgspec.Struct, frozen=True):
 
 CONSTANTS: Mapping[str, Constant] = MappingProxyType({
     "store_bar": Constant(20.3, "B/bar", "closed days of the embedded store (benchmarks/bench_store.py)"),
-    "hot_bar": Constant(120.0, "B/bar", "an hour of 6 markets, not yet in partitions (benchmarks/bench_plan.py)"),
+    "hot_bar": Constant(120.0, "B/bar", "an hour of 6 markets in SQLite (benchmarks/bench_plan.py)"),
     "influx_bar": Constant(43.5, "B/bar", "InfluxDB 1.8 after compaction (benchmarks/bench_influx.py)"),
     "bus_bar": Constant(150.0, "B/bar", "redis-server 7 grown by an hour of 5, 20 and 60 bars a second"),
     "bus_decision": Constant(1420.0, "B/decision", "redis-server 7 in an hour's run, its bars taken off"),
