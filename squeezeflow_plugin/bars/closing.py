@@ -151,7 +151,7 @@ class Closer:
         """What came at that time cannot be read. Where ids are a sequence, they will tell what it was."""
         blind = [market for market in markets if not self.watch.is_sequence(market)]
         self.watch.down(blind, self._second(at_ns - self._watermark_ns))
-        self.watch.live(blind, self._second(at_ns), at_ns)
+        self.watch.live(blind, self._live_second(at_ns), at_ns)
 
     def on_left_out(self, market: str, trade_id: str) -> None:
         """A trade that is not counted by design came."""

@@ -6,8 +6,7 @@ the first one after it. In both a market whose connection is down, or that is si
 *pending* until its next trade: an id that follows the last one says that nothing was missed, and so does,
 where the exchange replays its newest trades, an older one than the last known among them.
 
-Times: ``_ns`` of trades and of ``Gap`` are the exchange's, ``now_ns`` and what is derived from it local
-time, seconds are market time.
+Times: ``_ns`` of trades and gaps are the exchange's, ``now_ns`` is local time, seconds are market time.
 """
 
 from __future__ import annotations
@@ -67,8 +66,7 @@ class MarketGaps:
         self._left_out: list[int] = []
         self._spans: list[Span] = []  # of gaps given up
         self._lost: list[Lost] = []
-        self.lacking: list[Span] = []
-        """Seconds whose bars may lack trades, whatever is asked for."""
+        self.lacking: list[Span] = []  # seconds whose bars may lack trades, whatever is asked for
 
     @property
     def _late_ns(self) -> int:
@@ -170,7 +168,9 @@ class MarketGaps:
         for hole in self._holes:
             hole.since_ns = hole.next_ns = 0
         self.down(uncovered.spans[-1][0])
-        if self.base is not None and self.pending is not None:
+        if self.base is None:
+            self._since, self._is_cut = uncovered.spans[-1][0], True
+        elif self.pending is not None:
             # What was not covered before, and is no hole by its ids, is complete by them.
             self._cleared.append((self.base + 1, self.pending.start))
 

@@ -260,6 +260,18 @@ def test_replayed_trades_of_another_market_do_not_end_a_gap_too_early() -> None:
     assert stop == START + 21
 
 
+def test_a_frame_that_cannot_be_read_just_after_a_start_ends_no_gap_too_early() -> None:
+    continuity = {"X:a": Continuity(sequence=False)}
+    records = drained(settled(continuity=continuity), ns(3))
+    successor = Closer("test", MARKETS, started_ns=ns(20), continuity=continuity)
+    successor.resume(records, [trade(1.2, 7)])
+    successor.on_trades([trade(5 + n, 30 + n, lag=15 - n, market="X:b") for n in range(5)])
+    successor.on_live(["X:a"], ns(20.0))
+    successor.on_unread(["X:a"], ns(20.3))
+    successor.on_trades([trade(19.9, 40, lag=0.5)])
+    assert successor.watch.of("X:a").pending is not None, "trades from before it was live end nothing"
+
+
 def test_the_recording_of_2024_streamed_with_its_lag_ends_in_the_vectorised_bars(shared: Path) -> None:
     """46,452 real trades as they arrived, 1.25 s before they happened; every hundredth 3 to 400 s late."""
     tape = trades_of(reference_frame(shared))

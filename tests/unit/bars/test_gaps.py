@@ -379,3 +379,14 @@ def test_a_gap_ends_with_a_trade_from_after_the_connection_stood() -> None:
     gaps.take(trade(9, 6.5))
     (wanted,) = gaps.due(ns(6.5))
     assert wanted.before_id == "9"
+
+
+def test_a_market_of_a_sequence_that_was_never_heard_has_a_hole_from_the_restart_on() -> None:
+    """No id is known to ask after, so that what was missed is named and stays missing."""
+    watch = restarted([(0, 4)], [], sequence=True)
+    watch.live([MARKET], START + 8, ns(8.1))
+    watch.add([trade(5, 9.5)])
+    (hole,) = watch.settle(START + 10, LATER)
+    assert (hole.start - START, hole.stop - START, hole.complete) == (4, 10, False)
+    (lost,) = watch.take_lost()
+    assert lost.reason == UNHEARD
