@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 
 from squeezeflow_plugin.market import BAR_FIELDS, Bar, Instrument, MarketKind
+from squeezeflow_plugin.simulator.echoes import Ids
 from squeezeflow_plugin.simulator.faults import Fault, Kind
 from squeezeflow_plugin.simulator.trades import MarketTrades
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
@@ -95,10 +96,12 @@ def judged(played: Played) -> WireOutcome:
     stored, covered, missing = _read(played.store, first, stop)
     _, shown = made.shown(faults)
     found, worst = Counter[str](lost=missing), [f"lost: {missing} records"] if missing else []
+    sequences = {echo.market for echo in made.echoes if echo.ids is Ids.SEQUENCE}
     for each in made.instruments:
         name = each.market
         gone = _gone(made.trades[name], shown[name]) | _torn(each, faults, played.inner)
-        gone |= _unheard(each, made.trades[name], played)
+        if name in sequences:
+            gone |= _unheard(each, made.trades[name], played)
         is_shallow = _is_shallow(each)
         found["trades"] += _count(made.trades[name], first, stop)
         for second in range(first, stop):
