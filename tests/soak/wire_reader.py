@@ -1,4 +1,5 @@
-"""A reader of the bus in simulated time, as the bot is one: what does not follow is read from the store."""
+"""A reader of the bus in simulated time, as the bot is one: what does not follow, or come, is read from the
+store."""
 
 from __future__ import annotations
 
@@ -45,6 +46,8 @@ class WireReader:
             records = self._bus.follow(self._collector, self._at, 0.0)
             self.from_bus += len(records)
         except (BusGapError, BusError):
+            records = ()
+        if not records:
             span = self._at + 1, self._at + 1 + _AT_ONCE
             records = tuple(self._store.records(*span, [self._collector]))
         self._read += records
