@@ -23,7 +23,7 @@ from squeezeflow_plugin.backtest.window import Asked
 from squeezeflow_plugin.errors import SettingsError
 from squeezeflow_plugin.phases.layout import EXIT_NAMES
 from squeezeflow_plugin.phases.tags import parse_tag
-from squeezeflow_plugin.provider.final_parity import FinalDifference, FinalParity
+from squeezeflow_plugin.provider.final_parity import COVERAGES, FinalDifference, FinalParity
 from squeezeflow_plugin.provider.replay import open_recorded
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.decisions import DecisionLog, TradeEvent
@@ -164,6 +164,7 @@ class Causes:
         self._final: dict[str, list[FinalDifference]] = {}
         for each in final.differences:
             self._final.setdefault(each.pair, []).append(each)
+        self._covered_later = [each for each in final.causes if each.column in COVERAGES]
 
     def of_entry(self, deal: Deal, until: int, others: Sequence[Deal], *, live: bool) -> str:
         """Why the other side, whose trades are ``others``, did not enter when ``deal`` did, or at ``until``.
@@ -172,7 +173,9 @@ class Causes:
         """
         side = "the backtest" if live else "the bot"
         late = "" if live else self.of_seconds(deal.pair, deal.event, until)
-        revised = self.of_revision(deal.pair, deal.event, until)
+        revised = self.of_revision(deal.pair, deal.event, until) or self.of_coverage(
+            deal.pair, deal.event, until
+        )
         held = [other for other in others if other.holds(deal.entered)]
         same = next((other for other in held if other.pair == deal.pair), None)
         if late or revised:
@@ -196,6 +199,16 @@ class Causes:
             if first <= each.second <= last and each.cause is not None:
                 values = f"logged {each.logged}, final {each.final}"
                 return f"{each.column} of {each.second} ({values}): {each.cause}"
+        return ""
+
+    def of_coverage(self, pair: str, first: int, last: int) -> str:
+        """A span among the seconds ``first..last`` whose coverage only later records corrected.
+
+        An entry needs its own second's feeds: a decision may be the same in every column where that is not.
+        """
+        for cause in self._covered_later:
+            if cause.pair == pair and cause.second <= last and first < cause.known:
+                return str(cause)
         return ""
 
     def of_seconds(self, pair: str, first: int, last: int) -> str:

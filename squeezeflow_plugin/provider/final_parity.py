@@ -31,6 +31,8 @@ from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.contract import BarColumns, BarStore
 from squeezeflow_plugin.store.decisions import DecisionLog
 
+COVERAGES = ("coverage_spot", "coverage_perp")
+"""The columns of a cause that is a span covered later; those of one that is a bar are the others."""
 _PRICES = INPUT_NAMES[:4]
 _PLACES = {name: place for place, name in enumerate(COLUMN_NAMES)}
 
@@ -217,7 +219,7 @@ def _covered_later(
 ) -> Iterator[Cause]:
     for known, span in repaired:
         if span.market in markets.all:
-            column = "coverage_spot" if span.market in markets.spot else "coverage_perp"
+            column = COVERAGES[span.market not in markets.spot]
             after = float(span.complete)
             yield Cause(pair, span.market, span.start, known, column, 1.0 - after, after)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,19 @@ def test_a_revision_is_the_cause_of_an_entry_that_only_one_side_has(log: Decisio
     final = [FinalDifference(PAIR, 1100, "score", 4.0, 3.9, REVISION)]
     found = compared(log, [DEAL] * live, [DEAL] * (not live), final)
     assert "written again in record 1102" in the_cause(found)
+
+
+@pytest.mark.parametrize(("column", "known", "explained"), [
+    ("coverage_spot", 1103, True), ("coverage_spot", 1100, False), ("spot_buy", 1103, False)
+])  # fmt: skip  # one table
+def test_a_span_that_was_covered_later_is_the_cause_of_a_later_entry(
+    log: DecisionLog, column: str, known: int, explained: bool
+) -> None:
+    later = replace(REVISION, second=1100, known=known, column=column)
+    final = FinalParity(1000, (later,), ())
+    causes = Causes(log, Settings(), final, 3)
+    found = compare_deals([deal(1100, 1300, entered=1101)], [DEAL], (START, STOP), causes)
+    assert the_cause(found) == (str(later) if explained else "")
 
 
 def test_a_difference_of_the_final_view_without_a_cause_explains_nothing(log: DecisionLog) -> None:
