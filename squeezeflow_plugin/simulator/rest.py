@@ -232,7 +232,7 @@ class RestSide:
 
     def _trade_rows(self, tape: Tape, trades: MarketTrades) -> list[dict[str, Any]]:
         spelling = self._spelling[tape.profile.instrument.symbol]
-        return [spelling.trade_row(trades, row) for row in range(len(trades))]
+        return spelling.trade_rows(trades)
 
     def _last_price(self, tape: Tape) -> str:
         last = tape.last_trade(self.now_ms())

@@ -7,6 +7,7 @@ of ten up to 10^22 is rounded once, which is what reading the decimal text gives
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
 
+@functools.lru_cache(maxsize=1 << 15)  # the same prices are spelled again and again
 def decimal_text(units: int, scale: int, places: int | None = None) -> str:
     """The decimal number ``units / scale``, padded with zeros to ``places``; None leaves no trailing zeros.
 

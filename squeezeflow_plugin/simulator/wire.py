@@ -107,19 +107,21 @@ class Spelling:
             events.append({"e": "forceOrder", "E": sent_ms, "o": order})
         return events
 
-    def trade_row(self, trades: MarketTrades, row: int) -> dict[str, Any]:
-        """One row of ``/trades``."""
-        ticks, lots = int(trades.ticks[row]), int(trades.lots[row])
-        quote = (ticks / self._price_scale) * (lots / self._size_scale)
-        body = {
-            "id": int(trades.ids[row]),
-            "price": self.price(ticks),
-            "qty": self.size(lots),
-            "quoteQty": self.quote(quote),
-            "time": int(trades.at_ms[row]),
-            "isBuyerMaker": bool(trades.side[row] < 0),
-        }
-        return {**body, "isBestMatch": True} if self.is_spot else body
+    def trade_rows(self, trades: MarketTrades) -> list[dict[str, Any]]:
+        """The rows of ``/trades``."""
+        columns = (trades.ids, trades.ticks, trades.lots, trades.at_ms, trades.side)
+        rows = [
+            {
+                "id": number,
+                "price": self.price(ticks),
+                "qty": self.size(lots),
+                "quoteQty": self.quote((ticks / self._price_scale) * (lots / self._size_scale)),
+                "time": at_ms,
+                "isBuyerMaker": side < 0,
+            }
+            for number, ticks, lots, at_ms, side in zip(*(each.tolist() for each in columns), strict=True)
+        ]
+        return [{**row, "isBestMatch": True} for row in rows] if self.is_spot else rows
 
     def kline_row(self, candle: Candle, length_ms: int) -> list[Any]:
         """The twelve elements of a ``/klines`` row."""

@@ -75,8 +75,7 @@ class Binance(Dialect):
         past, spelling = stock.past(market), Spelling(market)
         most = min(ask.number("limit", 500), MOST)
         if ask.path == f"{self.api}/trades":
-            rows = past.select(slice(-most, None))
-            return [spelling.trade_row(rows, row) for row in range(len(rows))]
+            return spelling.trade_rows(past.select(slice(-most, None)))
         if ask.path == f"{self.api}/aggTrades":
             groups = [each for each in _aggregates(past) if _is_wanted(each, ask)]
             return [spelling.aggregate(each, int(each.ids[-1])) for each in groups[:most]]

@@ -81,6 +81,6 @@ def test_spot_pads_to_eight_places_and_futures_to_their_own() -> None:
 
 def test_a_row_of_trades_names_the_maker() -> None:
     trades = MINUTE.trades[BTC.perp.market]
-    row = Spelling(BTC.perp).trade_row(trades, 0)
+    row = Spelling(BTC.perp).trade_rows(trades)[0]
     assert row["isBuyerMaker"] == (trades.side[0] < 0)
     assert row["id"] == trades.ids[0]
