@@ -4,7 +4,7 @@ Run it by hand: ``python benchmarks/bench_load.py [--markets 100] [--rate 20000]
 JSON. A process of its own speaks the exchanges' wires and sends trades dated now, evenly over the markets;
 the collector is the unmodified ``squeezeflow collect``. ``lost`` compares every market's trades in the store
 with what was sent; processor time, memory and closing delays are taken from the full seconds of the load.
-Memory rises for the ten minutes in which trades are held for a revision; ``--seconds 900`` shows what follows.
+Memory rises for ten minutes, in which trades are held for a revision; ``--seconds 900`` shows what follows.
 """
 
 from __future__ import annotations
