@@ -197,7 +197,7 @@ def moment(at_ms: int) -> str:
     '2026-01-01T00:00:00.123000Z'
     """
     seconds, part = divmod(at_ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{part:03d}000Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{part:03d}000Z"
 
 
 def at_most(trades: MarketTrades, until_ms: int) -> MarketTrades:
