@@ -1,10 +1,10 @@
 """Compiled reading of frames by templates (``templates``): bytes in, rows of a block (``blocks``) out.
 
 A kernel only loops; ``batches`` prepares and checks. A frame is read whole or not at all. Decimal texts
-become the float that is nearest to them, as everywhere else: their digits as an integer below 2**53 over a
-power of ten of at most 22 are both exact as floats, so that the one division rounds correctly (Clinger, "How
-to Read Floating Point Numbers Accurately", 1990). Texts with more digits than that, with exponents or signs
-are left to the session.
+become the float that is nearest to them, as everywhere else: their digits as an integer below 2**53 and a
+power of ten up to 10**22 are both exact as floats, so that the one division rounds correctly (Clinger, "How
+to Read Floating Point Numbers Accurately", 1990); here it is at most 10**18. Texts with more digits than
+that, with exponents or signs are left to the session.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ import numpy as np
 
 from squeezeflow_plugin.compiling import UNCOUNTED, compiled, uncounted_part
 from squeezeflow_plugin.feeds import blocks as at
+from squeezeflow_plugin.feeds import reading
 from squeezeflow_plugin.feeds import templates as to
 from squeezeflow_plugin.feeds.blocks import FloatArray, IntArray, WordArray
 from squeezeflow_plugin.feeds.reading import MAX_AHEAD_NS
 from squeezeflow_plugin.feeds.templates import NO_MARKET, BoolArray, ByteArray, Columns, Known
 
-HEAD, ITEM, TAIL = 0, 2, 4
-"""Where a template's parts begin in its row of ``shapes``."""
+HEAD, ITEM, TAIL, IS_LIST = 0, 2, 4, 6
+"""Where a template's parts begin in its row of ``shapes``, and whether it has several items."""
 NONE = -1
 """Not as the template says."""
 DIGITS = 18
 """So many digits an int64 holds, whichever they are."""
 EXACT = 1 << 53
-TENS = 10.0 ** np.arange(DIGITS + 1)
+TENS = np.array([float(10**exponent) for exponent in range(DIGITS + 1)])
+"""Exact, which NumPy's vectorised powers need not be."""
 EARLIEST_MS, STOP_MS = 1_230_768_000_000, 4_102_444_800_000
 NS_PER_MS = 1_000_000
 ZERO, NINE, COMMA, DOT, QUOTATION, BACKSLASH, DEL, SPACE = b'09,."\\\x7f '
@@ -293,7 +295,7 @@ def read_frame(
             if not is_countable(rows, ints, floats, received_ns, sizes, inverse):
                 return NONE
             rows += 1
-        if piece == ITEM and place < stop and data[place] == COMMA:
+        if piece == ITEM and shapes[which, IS_LIST] and place < stop and data[place] == COMMA:
             place += 1
         else:
             piece += 2
@@ -313,7 +315,7 @@ def describe(frame: int, first: int, rows: int, ints: IntArray, piece: IntArray)
 
 def _sources() -> str:
     """A digest of every file that the compiled function is made from (see ``phases/kernels/state.py``)."""
-    files = (at.__file__, to.__file__, __file__)
+    files = (at.__file__, reading.__file__, to.__file__, __file__)
     return sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
 
 

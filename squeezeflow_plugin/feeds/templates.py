@@ -37,7 +37,7 @@ _FIELD = re.compile(r"<([a-z]+|\w+\|\w+)>")
 STEP_WIDTH = 5
 """A step: what to read, and for words begin and length, of the other one of two (SIDE, BOOL) as well."""
 
-
+SHAPE_WIDTH = 7
 NO_MARKET = -1
 PIECE_WIDTH = 5
 """A piece of a batch: the frame behind it, how many rows there are up to there, its earliest and its latest
@@ -65,7 +65,7 @@ class Known(NamedTuple):
 
 
 class Template(NamedTuple):
-    """A frame: ``head``, one or more items with commas between, ``tail``."""
+    """A frame: ``head``, an item, ``tail``; where ``head`` opens a list, items with commas between."""
 
     head: str
     item: str
@@ -75,8 +75,9 @@ class Template(NamedTuple):
 class Program(NamedTuple):
     """Templates as ``scanning.read_frames`` takes them.
 
-    ``steps`` int64[n, STEP_WIDTH]; ``shapes`` int64[m, 6]: where head, item and tail of each template begin
-    and end in it; ``words`` uint8[]: the texts that steps refer to.
+    ``steps`` int64[n, STEP_WIDTH]; ``shapes`` int64[m, SHAPE_WIDTH]: where head, item and tail of each
+    template begin and end in it, and whether items are a list; ``words`` uint8[]: the texts that steps refer
+    to.
     """
 
     steps: IntArray
@@ -99,10 +100,10 @@ def program_of(templates: Sequence[Template]) -> Program:
             begin = len(steps)
             steps += _steps(part, words)
             shape += (begin, len(steps))
-        shapes.append(shape)
+        shapes.append([*shape, template.head.endswith("[")])
     return Program(
         np.array(steps, np.int64).reshape(-1, STEP_WIDTH),
-        np.array(shapes, np.int64).reshape(-1, 6),
+        np.array(shapes, np.int64).reshape(-1, SHAPE_WIDTH),
         np.frombuffer(bytes(words), np.uint8),
     )
 

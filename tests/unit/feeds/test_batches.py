@@ -113,6 +113,13 @@ def test_a_frame_with_a_block_trade_is_left_to_the_session() -> None:
     assert list(reader(instrument(market)).read([USUAL[market], frame], [RECEIVED_NS] * 2))[1:] == [1]
 
 
+@pytest.mark.parametrize("market", ["BINANCE:btcusdt", "BINANCE_FUTURES:btcusdt"])
+@pytest.mark.parametrize("frame", ["{0},{0}", '{{"stream":"a@trade","data":{0},{0}}}'])
+def test_only_a_list_has_several_items(market: str, frame: str) -> None:
+    spelled = frame.format(USUAL[market])
+    assert list(reader(instrument(market)).read([spelled], [RECEIVED_NS])) == [0]
+
+
 def test_few_frames_in_a_row_are_left_to_the_session() -> None:
     usual, other = USUAL["BINANCE:btcusdt"], "{}"
     frames = [usual, usual, other, usual, usual, usual, other, other, usual]
