@@ -135,6 +135,7 @@ class Link:
         self._live: set[str] = set()
         self._refused: set[str] = set()
         self._alive_ns = self.opened_ns  # the last sign of life; its opening where there was none yet
+        self._is_paced = False  # whether what is being delivered has given a sign
         pace.interrupted()
 
     async def run(self) -> None:
@@ -192,11 +193,14 @@ class Link:
         self._frames, self._received = [], []
         self._came.clear()
         replies: list[str] = []
+        self._is_paced = False
         for found in self._read(frames, received):
             if isinstance(found, int):
                 replies += self._take_frame(frames[found], received[found])
             else:
                 self._take_block(found)
+        if self._is_paced:
+            self._pace.sign(self._alive_ns)
         if self._announced:
             raise AnnouncedEndError(f"{self.plan.url} wants a new connection: {self._announced}")
         return replies
@@ -219,7 +223,6 @@ class Link:
         return parsed.replies
 
     def _take_block(self, block: TradeBlock) -> None:
-        # what came between the first and the last of them came at once and says nothing of the pace
         self._sign(int(block.ints[0, RECEIVED]))
         self._sign(block.received_ns)
         self.stats.trades += len(block.ints)
@@ -305,8 +308,11 @@ class Link:
             await _send(websocket, self.plan.ping)
 
     def _sign(self, received_ns: int) -> None:
+        """Of what came at once the first and the last one tell the pace: the pauses between are none."""
         self._alive_ns = self.good_ns = received_ns
-        self._pace.sign(received_ns)
+        if not self._is_paced:
+            self._is_paced = True
+            self._pace.sign(received_ns)
 
     async def _watch_silence(self, websocket: aiohttp.ClientWebSocketResponse) -> None:
         while self.plan.markets:

@@ -13,7 +13,7 @@ from aiohttp import WSMessage, WSMsgType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from squeezeflow_plugin.clock import SystemClock
+from squeezeflow_plugin.clock import Clock, SteppedClock, SystemClock
 from squeezeflow_plugin.errors import FeedConnectionError
 from squeezeflow_plugin.feeds.adapter import LeftOut, Parsed, StreamPlan
 from squeezeflow_plugin.feeds.batches import BatchReaders
@@ -22,11 +22,12 @@ from squeezeflow_plugin.feeds.blocks import TradeBlock
 from squeezeflow_plugin.feeds.exchanges.binance import BinanceSpot
 from squeezeflow_plugin.feeds.link import MOST_GATHERED, AnnouncedEndError, ConnectionStats, Link
 from squeezeflow_plugin.feeds.pace import Pace
-from squeezeflow_plugin.market import Trade
+from squeezeflow_plugin.market import NS_PER_SECOND, Trade
 from tests.integration.feed_stage import ACK, BTC, ETH, WITHIN_S, trade
 
 CLOSE = WSMessage(WSMsgType.CLOSE, 1001, "maintenance")
 BROKEN = WSMessage(WSMsgType.ERROR, None, None)
+START_NS = 1_767_225_600 * NS_PER_SECOND
 Burst = Sequence[str | bytes | WSMessage]
 
 
@@ -122,6 +123,7 @@ def linked(
     adapter: BinanceSpot | None = None,
     *,
     cap_s: float = 60.0,
+    clock: Clock | None = None,
 ) -> Link:
     adapter = adapter or BinanceSpot()
     (plan,) = adapter.plan([BTC, ETH])
@@ -129,7 +131,7 @@ def linked(
         cast(aiohttp.ClientWebSocketResponse, socket),
         plan,
         adapter,
-        SystemClock(),
+        clock or SystemClock(),
         log,
         ConnectionStats(),
         Pace(cap_s),
@@ -254,6 +256,24 @@ async def test_what_is_gathered_while_an_answer_hangs_is_delivered_in_the_end(en
         await asyncio.gather(running, return_exceptions=True)
     assert running.cancelled() or isinstance(running.exception(), FeedConnectionError)
     assert log.ids == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("least", [None, 1, 5])
+async def test_many_trades_at_once_say_no_more_of_the_pace_than_one(least: int | None) -> None:
+    clock = SteppedClock(START_NS)
+
+    class Slow(Socket):
+        async def receive(self) -> WSMessage:
+            begins = not self.ready
+            given = await super().receive()
+            clock.advance(8 * NS_PER_SECOND if begins else 1000)
+            return given
+
+    ones = [burst(n, n + 1) for n in range(100)]
+    link = linked(Slow(*ones, burst(100, 700), [CLOSE]), Log(), loaded(least) if least else None, clock=clock)
+    await ended(link)
+    assert link.good_ns == clock.now_ns() - 8 * NS_PER_SECOND
+    assert link._pace.limit_s() > 30
 
 
 @pytest.mark.parametrize("fails_at", [7, 25])
