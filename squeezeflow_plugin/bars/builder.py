@@ -150,6 +150,7 @@ class BarBuilder:
         self._sort_in()
         second = trade.exchange_ns // NS_PER_SECOND
         if trade.received_ns:
+            self._take_newest_of_blocks()
             self._newest[trade.market] = trade
         if self._closed < second <= self._until:
             self._open.setdefault(second, {}).setdefault(trade.market, []).append(trade)
@@ -162,10 +163,8 @@ class BarBuilder:
 
     def add_block(self, block: TradeBlock) -> None:
         """``add_all`` of its trades; those of open seconds are not made values of."""
-        others = self._blocks.add(block, self._closed, self._until)
-        if others:
-            self._sort_in()  # it came before them
-        for trade in others:
+        self._sort_in()  # what came before
+        for trade in self._blocks.add(block, self._closed, self._until):
             self._add_unusual(trade, trade.second)
 
     def _spread(self, seconds: Iterable[int]) -> None:
@@ -177,6 +176,9 @@ class BarBuilder:
 
     def _sort_in(self) -> None:
         """Put what has arrived into its seconds."""
+        if not self._arrived:
+            return
+        self._take_newest_of_blocks()
         arrived, self._arrived = self._arrived, []
         closed, until, newest = self._closed, self._until, self._newest
         first_ns = stop_ns = 0
@@ -223,13 +225,15 @@ class BarBuilder:
     def take_newest(self) -> tuple[Trade, ...]:
         """The last delivery of each market since the last call, whatever became of it."""
         self._sort_in()
-        for trade in self._blocks.take_newest():
-            before = self._newest.setdefault(trade.market, trade)
-            if before.received_ns <= trade.received_ns:
-                self._newest[trade.market] = trade
+        self._take_newest_of_blocks()
         taken = tuple(self._newest.values())
         self._newest.clear()
         return taken
+
+    def _take_newest_of_blocks(self) -> None:
+        """To be called before anything that came after those blocks is taken."""
+        for trade in self._blocks.take_newest():
+            self._newest[trade.market] = trade
 
     def take_refused(self) -> tuple[Refused, ...]:
         """What was not merged since the last call, one entry a market and reason."""

@@ -120,8 +120,7 @@ class Closer:
         self.builder.add_all(trades)
         self.watch.add(trades)
         if not self._is_settled:
-            self._observe(trades)
-            self._is_settled = self.offsets.market_offset_ns() is not None
+            self._settle(trades)
 
     def on_block(self, block: TradeBlock) -> None:
         """The same for trades of one connection that are columns; each has a receive time."""
@@ -274,6 +273,14 @@ class Closer:
             self._observe(newest)
         for trade in newest:
             self.ledger.seen(trade.market, trade.received_ns)
+
+    def _settle(self, trades: Iterable[Trade]) -> None:
+        """Every trade tells the time until an offset is known, however many come at once."""
+        for trade in trades:
+            self._observe((trade,))
+            if self.offsets.market_offset_ns() is not None:
+                self._is_settled = True
+                return
 
     def _observe(self, trades: Iterable[Trade]) -> None:
         for trade in trades:

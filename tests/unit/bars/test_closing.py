@@ -15,7 +15,7 @@ from squeezeflow_plugin.bars.columns import bars_of_trades, columns_of_trades
 from squeezeflow_plugin.bars.outcomes import Outcome
 from squeezeflow_plugin.feeds.recovery import Continuity
 from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord, Interval, Trade
-from tests.unit.bars.tapes import MARKETS, START, bits, contents, reference_frame, tapes, trades_of
+from tests.unit.bars.tapes import MARKETS, START, as_block, bits, contents, reference_frame, tapes, trades_of
 
 MS = 1_000_000
 Bars = dict[tuple[str, int], Bar]
@@ -128,6 +128,22 @@ def test_a_late_close_before_the_offset_rises_holds_market_time() -> None:
     later = drained(closer, ns(320))
     assert late[-1].closed_ns == ns(298)
     assert later[0].closed_ns == ns(298)
+
+
+def test_the_clock_is_told_by_the_same_trades_at_once_and_one_by_one() -> None:
+    """The first that tell it; after these the newest ones do."""
+    trades = [trade(0.1 + n / 100, n, lag=0.05 if n < 8 else 0.01) for n in range(9)]
+    trades.append(trade(0.2, 9, lag=0.07))
+    due = []
+    for took in (
+        lambda closer: [closer.on_trades([each]) for each in trades],
+        lambda closer: closer.on_trades(trades),
+        lambda closer: closer.on_block(as_block(trades)),
+    ):
+        closer = Closer("test", MARKETS, started_ns=ns(0))
+        took(closer)
+        due.append(closer.due_local_ns())
+    assert due == [ns(0.45)] * 3
 
 
 def test_one_trade_from_the_future_closes_nothing_early_and_uncovers_its_market() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import permutations
 
 import msgspec
 from hypothesis import given, settings
@@ -64,13 +65,15 @@ def test_blocks_and_values_close_alike(tape: list[Trade], data: st.DataObject) -
     while tape:
         size = data.draw(st.integers(1, 8))
         some, tape = tape[:size], tape[size:]
-        values.add_all(some)
         plain = [trade for trade in some if not trade.liquidation]
         if data.draw(st.booleans()) and plain:
+            forced = [trade for trade in some if trade.liquidation]
             blocks.add_block(as_block(plain))
-            blocks.add_all(trade for trade in some if trade.liquidation)
+            blocks.add_all(forced)
+            values.add_all(plain + forced)
         else:
             blocks.add_all(some)
+            values.add_all(some)
         if data.draw(st.booleans()) and second < START + SECONDS:
             until = data.draw(st.none() | st.integers(0, SECONDS))
             if until is not None:
@@ -85,6 +88,22 @@ def test_blocks_and_values_close_alike(tape: list[Trade], data: st.DataObject) -
     for each in range(second, START + SECONDS + 1):
         assert_same(blocks.close(each), values.close(each))
     assert blocks.counts == values.counts
+
+
+def test_the_newest_is_what_was_handed_in_last_however_it_came() -> None:
+    """Two connections of a market may be read in another order than their trades came in."""
+    trades = trades_of(0, 6)
+    for order in permutations(range(3)):
+        for as_values in range(3):
+            builder = BarBuilder()
+            for each in order:
+                some = trades[2 * each : 2 * each + 2]
+                if each == as_values:
+                    builder.add_all(some)
+                else:
+                    builder.add_block(as_block(some))
+            assert builder.take_newest() == (trades[2 * order[-1] + 1],)
+            assert builder.take_newest() == ()
 
 
 def test_a_market_of_a_block_may_have_come_as_values_alone() -> None:
