@@ -30,7 +30,7 @@ def prepare(readers: BatchReaders | None = None) -> None:
 async def preparing(readers: BatchReaders) -> AsyncIterator[None]:
     """Load it in a thread once it is wanted.
 
-    In the end it is waited for, and what it failed with is raised.
+    What it fails with is logged, and raised in the end, for which it is waited.
     """
 
     async def load() -> None:
@@ -39,6 +39,7 @@ async def preparing(readers: BatchReaders) -> AsyncIterator[None]:
         await asyncio.to_thread(prepare, readers)
 
     loading = asyncio.create_task(load())
+    loading.add_done_callback(_say_failure)
     try:
         yield
     finally:
@@ -46,3 +47,8 @@ async def preparing(readers: BatchReaders) -> AsyncIterator[None]:
             loading.cancel()
         with suppress(asyncio.CancelledError):
             await loading
+
+
+def _say_failure(loading: asyncio.Task[None]) -> None:
+    if not loading.cancelled() and (error := loading.exception()) is not None:
+        _LOG.error("what reads them together cannot be loaded: %r; frames are read one by one", error)

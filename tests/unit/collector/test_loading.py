@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import subprocess
 import sys
 
@@ -40,15 +42,38 @@ async def test_neither_few_at_once_nor_many_now_and_then_ask_for_them() -> None:
     assert not readers.wanted.is_set()
 
 
-async def test_what_loading_fails_with_is_raised() -> None:
+class Heard(logging.Handler):
+    """Waits for an error to be logged."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.said = ""
+        self._came = asyncio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said = record.getMessage()
+        self._came.set()
+
+    async def while_loading(self, readers: BatchReaders) -> None:
+        async with loading.preparing(readers):
+            readers.wanted.set()
+            async with asyncio.timeout(60):
+                await self._came.wait()
+
+
+async def test_what_loading_fails_with_is_said_at_once_and_raised_in_the_end() -> None:
     class Broken(BatchReaders):
         def load(self) -> None:
             raise OSError("no room")
 
-    readers = Broken()
-    with pytest.raises(OSError, match="no room"):
-        async with loading.preparing(readers):
-            readers.wanted.set()
+    log, heard = logging.getLogger(loading.__name__), Heard()
+    log.addHandler(heard)
+    try:
+        with pytest.raises(OSError, match="no room"):
+            await heard.while_loading(Broken())
+    finally:
+        log.removeHandler(heard)
+    assert "OSError('no room'); frames are read one by one" in heard.said
 
 
 def test_a_collector_imports_no_numba() -> None:
