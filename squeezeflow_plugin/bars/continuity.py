@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import numpy as np
 
 from squeezeflow_plugin.bars.gaps import MarketGaps
-from squeezeflow_plugin.bars.holes import Lost, Uncovered
+from squeezeflow_plugin.bars.holes import Lost
 from squeezeflow_plugin.bars.runs import runs_of
 from squeezeflow_plugin.bars.spans import Span
+from squeezeflow_plugin.bars.uncovered import Uncovered
 from squeezeflow_plugin.feeds.blocks import MARKET, TradeBlock
 from squeezeflow_plugin.feeds.recovery import Continuity, Gap
 from squeezeflow_plugin.market import NS_PER_SECOND, Interval, Trade

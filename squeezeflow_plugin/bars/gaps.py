@@ -4,7 +4,8 @@ Where ids are a sequence, an id that is passed over is a gap: the ids between, a
 around them. Where ids say nothing, a gap is what lies between the last trade before a connection's end and
 the first one after it. In both a market whose connection is down, or that is silent beyond its limit, is
 *pending* until its next trade: an id that follows the last one says that nothing was missed, and so does,
-where the exchange replays its newest trades, an older one than the last known among them.
+where the exchange replays its newest trades, an older one than the last known among them. Of a market that
+was live and never heard it is the second from which on it was live that takes the last trade's place.
 
 Times: ``_ns`` of trades and gaps are the exchange's, ``now_ns`` is local time, seconds are market time.
 """
@@ -12,38 +13,45 @@ Times: ``_ns`` of trades and gaps are the exchange's, ``now_ns`` is local time, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 
-from squeezeflow_plugin.bars import holes
-from squeezeflow_plugin.bars.holes import FAR, Hole, Lost, Pending, Uncovered, touched
-from squeezeflow_plugin.bars.spans import Span, union, within, without
+from squeezeflow_plugin.bars.holes import BROKEN, MAX_GAPS, TRY_AGAIN_NS, Holes, Lost, touched
+from squeezeflow_plugin.bars.spans import FAR, Span, union, within, without
+from squeezeflow_plugin.bars.uncovered import Uncovered
 from squeezeflow_plugin.feeds.blocks import TIME, TradeBlock
 from squeezeflow_plugin.feeds.recovery import Continuity, Gap
 from squeezeflow_plugin.market import NS_PER_SECOND, Trade
 
-ASK_NS = NS_PER_SECOND
-"""So long a jump may be a trade that is merely late; then it is asked for."""
-DOUBT_NS = 2 * NS_PER_SECOND
-"""So long it may be repaired before its seconds are doubted."""
 LATE_NS = 3 * NS_PER_SECOND
 """So far out of order trades may come."""
 ASK_AFTER_LIVE_NS = 5 * NS_PER_SECOND
 """So long a market that is back may show by a trade of its own what was missed."""
-TRY_AGAIN_NS = (5 * NS_PER_SECOND, 30 * NS_PER_SECOND)
-"""Waits after an answer that lacked the trades, because it may be behind; then they are given up."""
-MAX_GAPS = 200
-"""Of one market at once; the oldest is given up."""
 MAX_JUMP = 1_000_000
 """Ids further from the last one than this belong to another sequence."""
 KEEP_S = 7200
+
+
+@dataclass(slots=True)
+class Pending:
+    """Nothing is known from second ``start`` on, after the trade named; ``live_ns`` since when the market
+    is back (-1: it is not), in second ``live_second``; ``doubts`` whether its seconds are doubted."""
+
+    start: int
+    after_id: str
+    after_ns: int
+    live_ns: int = -1
+    live_second: int = -1
+    next_ns: int = 0
+    tries: int = 0
+    doubts: bool = True
 
 
 class MarketGaps:
     """One market. ``accepts`` says whether a trade can still be merged into its bar."""
 
     __slots__ = (
-        "_accepts", "_cleared", "_holes", "_is_cut", "_left_out", "_lost", "_second", "_since", "_spans",
-        "_told", "base", "continuity", "lacking", "last", "last_id", "last_ns", "market", "pending",
+        "_accepts", "_cleared", "_left_out", "_lowest", "_second", "_since", "_told", "_whole", "base",
+        "continuity", "holes", "lacking", "last", "last_id", "last_ns", "market", "pending",
     )  # fmt: skip
 
     def __init__(self, market: str, continuity: Continuity, accepts: Callable[[Trade], bool]) -> None:
@@ -53,19 +61,19 @@ class MarketGaps:
         """The newest id of the sequence; -1 before the first, and where there is none."""
         self.last_id = ""
         self.last_ns = 0
+        """Of the last trade; where it was live and none came, the second from which on it was."""
         self.base: int | None = None
-        """The second of the first trade known: what came before it nobody knows."""
+        """The second of the first trade, or, where it was live and none came, from which on it was."""
         self.pending: Pending | None = None
+        self.holes = Holes(market, is_sequence=continuity.sequence)
         self._accepts = accepts
-        self._since = FAR  # the second it was first live in, and whether that ended before its first trade
-        self._is_cut = False
+        self._since = FAR  # the second it was first live in
+        self._whole = FAR  # the first one all of whose trades can be known
+        self._lowest = (-1, 0)  # the lowest id of the sequence, and that trade's time
         self._second = -1  # the last one that was settled
         self._told: list[Span] = []  # the doubted seconds as the ledger knows them
         self._cleared: list[Span] = []  # seconds it must learn are complete, unless they are doubted
-        self._holes: list[Hole] = []
         self._left_out: list[int] = []
-        self._spans: list[Span] = []  # of gaps given up
-        self._lost: list[Lost] = []
         self.lacking: list[Span] = []  # seconds whose bars may lack trades, whatever is asked for
 
     @property
@@ -76,15 +84,14 @@ class MarketGaps:
     @property
     def is_troubled(self) -> bool:
         """Whether there is anything to settle or to ask."""
-        return bool(self._holes or self.pending or self._spans or self._told or self._cleared or self.lacking)
+        return bool(self.holes.is_troubled or self.pending or self._told or self._cleared or self.lacking)
 
     def take(self, trade: Trade, *, recovered: bool = False) -> None:
         """A trade that was merged, or is about to be."""
         if self.base is None:
-            self.base = trade.exchange_ns // NS_PER_SECOND
-            if self._is_cut and self._since <= self.base:
-                gap = Gap(self.market, "", self._since * NS_PER_SECOND, trade.trade_id, trade.exchange_ns)
-                self._lose(gap, (self._since, self.base + 1), holes.UNHEARD)
+            self.base = trade.second
+            # of the second in which it all began nobody knows the beginning, unless it was live before
+            self._whole = self.base + (self._since >= self.base)
         if self.continuity.sequence:
             if trade.trade_id.isdecimal():
                 newest = int(trade.trade_id)
@@ -97,7 +104,7 @@ class MarketGaps:
 
         False, and nothing is taken, where another of them may tell something.
         """
-        is_told = self.continuity.sequence or (self.continuity.replayed and bool(self._holes))
+        is_told = self.continuity.sequence or (self.continuity.replayed and len(self.holes) > 0)
         if is_told or self.base is None or self.pending is not None:
             return False
         if (newest_ns := int(block.ints[newest, TIME])) >= self.last_ns:
@@ -112,7 +119,7 @@ class MarketGaps:
                 self.last, self.last_id = number, trade_id
                 self._back()
             elif number <= self.last:
-                self._fill(number, number, self.last_ns)
+                self.holes.fill(number, number, self.last_ns)
             elif len(self._left_out) < MAX_GAPS:
                 # One further ahead shows its gap with the next trade, which has a time.
                 self._left_out.append(number)
@@ -128,19 +135,20 @@ class MarketGaps:
         if not trade.trade_id.isdecimal():
             return False
         newest = int(trade.trade_id)
-        if newest > self.last:
-            return not gap.before_id and newest - trade.count + 1 > self.last
         first = newest - trade.count + 1
-        return any(hole.first <= first and newest <= hole.last for hole in self._holes)
+        if newest <= self.last:
+            return self.holes.hold(first, newest, trade.exchange_ns)
+        is_after = bool(gap.after_id) or gap.after_ns <= trade.exchange_ns
+        return not gap.before_id and first > self.last and is_after
 
     def down(self, second: int) -> None:
         """From this second on trades may be missed; it may lie back."""
-        if self.base is None:
-            self._is_cut = self._since != FAR
+        if self.base is None and self._since == FAR:
             return
+        base = self._begin(min(self._since, second)) if self.base is None else self.base
         # a clock that went ahead makes it seem later than it was; nothing is known after the last trade
         known_ns = self.last_ns if self.pending is None else self.pending.after_ns
-        second = max(min(second, (known_ns - self._late_ns) // NS_PER_SECOND), self.base)
+        second = max(min(second, (known_ns - self._late_ns) // NS_PER_SECOND), base)
         if self.pending is None:
             self.pending = Pending(second, self.last_id, self.last_ns)
         else:
@@ -165,25 +173,34 @@ class MarketGaps:
         if not self.continuity.sequence:
             self._reopen(uncovered)
             return
-        for hole in self._holes:
-            hole.since_ns = hole.next_ns = 0
-        self.down(uncovered.spans[-1][0])
+        self.holes.hasten()
+        first = uncovered.spans[0][0]
         if self.base is None:
-            self._since, self._is_cut = uncovered.spans[-1][0], True
-        elif self.pending is not None:
+            self._begin(first)
+        elif self.last >= 0 and first <= self.base:
+            # no id tells what was missed before the first trade; a time does
+            self._whole = first
+            self.holes.miss_ids("", first * NS_PER_SECOND, 0, *self._lowest, since_ns=0)
+        self.down(uncovered.spans[-1][0])
+        if self.pending is not None:
             # What was not covered before, and is no hole by its ids, is complete by them.
-            self._cleared.append((self.base + 1, self.pending.start))
+            self._cleared.append((self._whole, self.pending.start))
+
+    def _begin(self, second: int) -> int:
+        """Nothing was heard, and from this second on everything can be asked for."""
+        self.base = self._whole = second
+        self.last_ns = second * NS_PER_SECOND
+        return second
 
     def _reopen(self, uncovered: Uncovered) -> None:
         """Ask again for everything that was not covered, of which the times of trades alone tell."""
-        self.base = uncovered.since
+        self._begin(uncovered.since)
         for span, before, after in uncovered.missed():
             last_id, last_ns = "", span[0] * NS_PER_SECOND
             if before is not None:
                 last_id, last_ns = before.trade_id, before.exchange_ns
             if after is not None:
-                ends = last_id, last_ns - self._late_ns, after.trade_id, after.exchange_ns
-                self._open(Hole(*ends, -1, -1, span, 0, 0))
+                self.holes.miss_time(last_id, last_ns - self._late_ns, after, span)
                 self._cleared.append(span)  # the answer may come before the hole is told
             else:
                 self.last_id, self.last_ns = last_id, last_ns
@@ -191,11 +208,10 @@ class MarketGaps:
 
     def doubted(self, second: int, now_ns: int) -> list[Span]:
         """The seconds up to ``second`` that are not known to be complete."""
-        self._spans = within(self._spans, second - KEEP_S, FAR)
-        spans = [hole.span for hole in self._holes if now_ns - hole.since_ns >= DOUBT_NS]
+        spans = self.holes.doubted(second - KEEP_S, now_ns)
         if self.pending is not None and self.pending.doubts:
             spans.append((self.pending.start, max(second, self.pending.start) + 1))
-        return within(union([*self._spans, *spans, *self.lacking]), second - KEEP_S, FAR)
+        return within(union([*spans, *self.lacking]), second - KEEP_S, FAR)
 
     def settle(self, second: int, now_ns: int) -> tuple[list[Span], list[Span]]:
         """What has changed since the last call about the seconds to ``second``: doubted, doubted no more."""
@@ -204,92 +220,73 @@ class MarketGaps:
         told = within(self._told, second - KEEP_S, FAR)
         cleared = union([*told, *self._cleared])
         self._told, self._cleared = doubted, []
-        # Of the second in which it all began nobody knows the beginning, unless it was live before.
-        known = FAR if self.base is None else self.base + (self._since >= self.base)
-        return without(doubted, told), within(without(cleared, doubted), known, FAR)
+        return without(doubted, told), within(without(cleared, doubted), self._whole, FAR)
 
     def due(self, now_ns: int) -> Iterator[Gap]:
         """What to ask the exchange for now."""
-        for hole in self._holes:
-            if hole.next_ns <= now_ns:
-                yield self._gap(hole)
+        yield from self.holes.due(now_ns)
         if (waits := self.pending) is not None and waits.live_ns >= 0 and waits.next_ns <= now_ns:
-            yield Gap(self.market, waits.after_id, waits.after_ns - self._late_ns)
+            yield self._gap(waits)
 
     def answered(self, gap: Gap, complete: bool, now_ns: int) -> None:
-        """The exchange was asked and what it gave was taken; ``complete`` says that it gave all it has."""
-        if not gap.before_id:
-            if self.pending is not None and self.pending.after_id == gap.after_id:
-                self._answer_pending(self.pending, complete, now_ns)
-            return
-        for hole in self._asked(gap):
-            if complete and not self.continuity.sequence:
-                self._holes.remove(hole)
-            elif hole.tries >= len(TRY_AGAIN_NS):
-                self._give_up(hole, holes.UNKNOWN)
-            else:
-                hole.next_ns = now_ns + TRY_AGAIN_NS[hole.tries]
-                hole.tries += 1
+        """The exchange was asked at ``now_ns`` and what it gave was taken; ``complete`` says that it gave all
+        it has."""
+        if gap.before_id:
+            self.holes.answered(gap, complete, now_ns)
+        elif (waits := self.pending) is not None and gap == self._gap(waits) and waits.live_ns <= now_ns:
+            self._answer_pending(waits, complete, now_ns)
 
     def postpone(self, gap: Gap, until_ns: int) -> None:
         """The exchange could not be asked; not before then again."""
-        if not gap.before_id:
-            if self.pending is not None:
-                self.pending.next_ns = until_ns
-            return
-        for hole in self._asked(gap):
-            hole.next_ns = until_ns
+        if gap.before_id:
+            self.holes.postpone(gap, until_ns)
+        elif self.pending is not None:
+            self.pending.next_ns = until_ns
 
     def give_up(self, gap: Gap, reason: str) -> None:
         """Nobody can fill it: its seconds stay doubted. An open end waits for the next trade."""
-        if not gap.before_id:
-            self.postpone(gap, 1 << 62)
-        for hole in self._asked(gap):
-            self._give_up(hole, reason)
+        if gap.before_id:
+            self.holes.give_up(gap, reason)
+        else:
+            self.postpone(gap, FAR)
 
     def expire(self, oldest: int) -> None:
         """Give up what lies wholly before second ``oldest``, because it could not be merged any more."""
-        for hole in [each for each in self._holes if each.span[1] <= oldest]:
-            self._give_up(hole, holes.TOO_OLD)
+        self.holes.expire(oldest)
 
     def take_lost(self) -> tuple[Lost, ...]:
         """What was given up since the last call."""
-        taken, self._lost = tuple(self._lost), []
-        return taken
+        return self.holes.take_lost()
 
     def _take_ids(self, first: int, newest: int, trade: Trade, recovered: bool) -> None:
         if self.last >= 0 and abs(newest - self.last) > MAX_JUMP:
             if newest < self.last and trade.exchange_ns <= self.last_ns:
                 return
             gap = Gap(self.market, self.last_id, self.last_ns, trade.trade_id, trade.exchange_ns)
-            self._lose(gap, touched(self.last_ns, trade.exchange_ns), holes.BROKEN)
+            self.holes.lose(gap, touched(self.last_ns, trade.exchange_ns), BROKEN)
         elif newest <= self.last:
             if self._accepts(trade):
-                self._fill(first, newest, trade.exchange_ns)
+                self._lowest = min(self._lowest, (first, trade.exchange_ns))
+                self.holes.fill(first, newest, trade.exchange_ns)
             return
-        elif self.last >= 0 and first > self.last + 1:
+        elif first > self.last + 1 and (self.last >= 0 or self._lacks_beginning(trade, recovered)):
             # What shows after a reconnect is not merely late.
             since_ns = 0 if self.pending is not None else trade.received_ns
-            before = str(first)
-            self._open(
-                Hole(
-                    self.last_id,
-                    self.last_ns,
-                    before,
-                    trade.exchange_ns,
-                    self.last + 1,
-                    first - 1,
-                    touched(self.last_ns, trade.exchange_ns),
-                    since_ns,
-                    since_ns + ASK_NS if since_ns else 0,
-                )
-            )
+            last = self.last_id, self.last_ns, self.last + 1
+            self.holes.miss_ids(*last, first, trade.exchange_ns, since_ns=since_ns)
             for number in self._left_out:
-                self._fill(number, number, trade.exchange_ns)
+                self.holes.fill(number, number, trade.exchange_ns)
         self._left_out.clear()
+        if self.last < 0:
+            self._lowest = first, trade.exchange_ns
         self.last, self.last_id, self.last_ns = newest, trade.trade_id, trade.exchange_ns
         if not recovered:
             self._back()
+
+    def _lacks_beginning(self, trade: Trade, recovered: bool) -> bool:
+        """Whether there may be trades between the second from which on it was live and its first one."""
+        waits = self.pending
+        return waits is not None and (waits.doubts or recovered) and self.last_ns <= trade.exchange_ns
 
     def _back(self) -> None:
         """Everything up to a trade that came while live is in hand, or is a hole of its own."""
@@ -315,19 +312,8 @@ class MarketGaps:
             waits.after_ns, (waits.live_second + 1) * NS_PER_SECOND
         ):
             return
-        self._open(
-            Hole(
-                waits.after_id,
-                waits.after_ns - self._late_ns,
-                trade.trade_id,
-                trade.exchange_ns,
-                -1,
-                -1,
-                (waits.start, max(waits.live_second, waits.start) + 1),
-                0,
-                0,
-            )
-        )
+        span = waits.start, max(waits.live_second, waits.start) + 1
+        self.holes.miss_time(waits.after_id, waits.after_ns - self._late_ns, trade, span)
         self._back()
         self.last_id, self.last_ns = trade.trade_id, trade.exchange_ns
 
@@ -335,66 +321,16 @@ class MarketGaps:
         """A trade from before a gap's beginning comes again: everything since is replayed with it."""
         if self.pending is not None and trade.exchange_ns <= self.pending.after_ns - self._late_ns:
             self._back()
-        if self._holes:
-            self._holes = [hole for hole in self._holes if trade.exchange_ns > hole.after_ns]
-
-    def _open(self, hole: Hole) -> None:
-        if len(self._holes) >= MAX_GAPS:
-            self._give_up(self._holes[0], holes.TOO_MANY)
-        self._holes.append(hole)
-
-    def _fill(self, first: int, last: int, at_ns: int) -> None:
-        """These ids are in hand: what they were missing from shrinks, splits or is no more."""
-        for hole in [each for each in self._holes if each.first <= last and first <= each.last]:
-            parts = []
-            if hole.first < first:
-                parts.append(
-                    replace(
-                        hole,
-                        last=first - 1,
-                        before_id=str(first),
-                        before_ns=at_ns,
-                        span=touched(hole.after_ns, at_ns),
-                    )
-                )
-            if last < hole.last:
-                parts.append(
-                    replace(
-                        hole,
-                        first=last + 1,
-                        after_id=str(last),
-                        after_ns=at_ns,
-                        span=touched(at_ns, hole.before_ns),
-                    )
-                )
-            place = self._holes.index(hole)
-            self._holes[place : place + 1] = parts
-
-    def _asked(self, gap: Gap) -> list[Hole]:
-        """What is left of the gap."""
-        if not self.continuity.sequence:
-            return [hole for hole in self._holes if hole.after_id == gap.after_id]
-        if not gap.before_id:
-            return []
-        first, last = int(gap.after_id) + 1, int(gap.before_id) - 1
-        return [hole for hole in self._holes if first <= hole.first and hole.last <= last]
+        self.holes.replayed(trade.exchange_ns)
 
     def _answer_pending(self, waits: Pending, complete: bool, now_ns: int) -> None:
         if complete:
             self._back()
         elif waits.tries >= len(TRY_AGAIN_NS):
-            waits.next_ns = 1 << 62
+            waits.next_ns = FAR
         else:
             waits.next_ns = now_ns + TRY_AGAIN_NS[waits.tries]
             waits.tries += 1
 
-    def _gap(self, hole: Hole) -> Gap:
-        return Gap(self.market, hole.after_id, hole.after_ns, hole.before_id, hole.before_ns)
-
-    def _give_up(self, hole: Hole, reason: str) -> None:
-        self._holes.remove(hole)
-        self._lose(self._gap(hole), hole.span, reason, hole.last - hole.first + 1 if hole.first >= 0 else 0)
-
-    def _lose(self, gap: Gap, span: Span, reason: str, trades: int = 0) -> None:
-        self._spans = union([*self._spans, span])
-        self._lost.append(Lost(gap, reason, trades))
+    def _gap(self, waits: Pending) -> Gap:
+        return Gap(self.market, waits.after_id, waits.after_ns - self._late_ns)

@@ -1,25 +1,29 @@
-"""What a market lacks, as ``gaps`` keeps it."""
+"""The gaps of one market that have both ends: shrinking, asked for, answered, given up."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import msgspec
 
-from squeezeflow_plugin.bars.spans import Span, without
+from squeezeflow_plugin.bars.spans import FAR, Span, union, within
 from squeezeflow_plugin.feeds.recovery import Gap
 from squeezeflow_plugin.market import NS_PER_SECOND, Trade
 
-FAR = 1 << 62
-"""A second that never comes."""
+ASK_NS = NS_PER_SECOND
+"""So long ids that are passed over may be trades that are merely late; then they are asked for."""
+DOUBT_NS = 2 * NS_PER_SECOND
+"""So long a gap may be repaired before its seconds are doubted."""
+TRY_AGAIN_NS = (5 * NS_PER_SECOND, 30 * NS_PER_SECOND)
+"""Waits after an answer that lacked the trades, because it may be behind; then they are given up."""
+MAX_GAPS = 200
+"""Of one market at once; the oldest is given up."""
 UNKNOWN = "the exchange does not give them either"
 TOO_MANY = "too many gaps at once"
 TOO_OLD = "too old to be revised"
 BROKEN = "the ids jumped too far"
-UNHEARD = "its connection ended before its first trade came"
+UNHEARD = "its connection ended before its first trade came, and the exchange does not go back so far"
 """Why gaps stay gaps."""
 
 
@@ -34,7 +38,10 @@ class Lost(msgspec.Struct, frozen=True):
 @dataclass(slots=True)
 class Hole:
     """A gap with both ends. ``first`` to ``last`` are its ids where they are a sequence (else -1), ``span``
-    the seconds it touches, ``since_ns`` when it showed, ``next_ns`` when it may be asked for."""
+    the seconds it touches, ``since_ns`` when it showed, ``next_ns`` when it may be asked for.
+
+    Without an ``after_id`` it begins at a time: no trade before it is known, and ``first`` is below any id.
+    """
 
     after_id: str
     after_ns: int
@@ -47,76 +54,158 @@ class Hole:
     next_ns: int
     tries: int = 0
 
+    @property
+    def gap_ends(self) -> tuple[str, int, str, int]:
+        """As a ``Gap`` has them after its market."""
+        return self.after_id, self.after_ns, self.before_id, self.before_ns
 
-@dataclass(slots=True)
-class Pending:
-    """Nothing is known from second ``start`` on, after the trade named; ``live_ns`` since when the market
-    is back (-1: it is not), in second ``live_second``; ``doubts`` whether its seconds are doubted."""
+    @property
+    def trades(self) -> int:
+        """How many it lacks; 0 where ids do not say."""
+        return self.last - self.first + 1 if self.first >= 0 and self.after_id else 0
 
-    start: int
-    after_id: str
-    after_ns: int
-    live_ns: int = -1
-    live_second: int = -1
-    next_ns: int = 0
-    tries: int = 0
-    doubts: bool = True
+    def holds(self, first: int, newest: int, at_ns: int) -> bool:
+        """Whether a trade of these ids and that time is one of those it lacks."""
+        return self.first <= first and newest <= self.last and (bool(self.after_id) or self.after_ns <= at_ns)
+
+    def without(self, first: int, newest: int, at_ns: int) -> list[Hole]:
+        """What is left of it when a trade of these ids and that time is in hand."""
+        parts = []
+        # where it begins at a time, nothing is left before a trade of an earlier one
+        if self.first < first and (self.after_id or self.after_ns <= at_ns):
+            span = touched(self.after_ns, at_ns)
+            parts.append(replace(self, last=first - 1, before_id=str(first), before_ns=at_ns, span=span))
+        if newest < self.last:
+            span = touched(at_ns, self.before_ns)
+            parts.append(replace(self, first=newest + 1, after_id=str(newest), after_ns=at_ns, span=span))
+        return parts
 
 
-class Missed(NamedTuple):
-    """Uncovered seconds, the last known trade before them and the first one after (None: none is known)."""
+class Holes:
+    """Those of one market, in the order they showed, and the seconds of those that were given up."""
 
-    span: Span
-    before: Trade | None
-    after: Trade | None
+    __slots__ = ("_is_sequence", "_lost", "_market", "_open", "_spans")
 
+    def __init__(self, market: str, *, is_sequence: bool) -> None:
+        self._market = market
+        self._is_sequence = is_sequence
+        self._open: list[Hole] = []
+        self._spans: list[Span] = []
+        self._lost: list[Lost] = []
 
-class Uncovered:
-    """The seconds of one market that an earlier run did not cover, from ``since`` on, and the trades around.
+    def __len__(self) -> int:
+        """How many are open."""
+        return len(self._open)
 
-    ``covered`` is a normal list of spans; after the last of them nothing is covered any more.
+    @property
+    def is_troubled(self) -> bool:
+        """Whether there is anything to doubt or to ask."""
+        return bool(self._open or self._spans)
 
-    >>> uncovered = Uncovered(since=3, covered=[(3, 5), (6, 9)])
-    >>> for n in (4, 5, 6, 7):
-    ...     uncovered.note(Trade("X:a", n * NS_PER_SECOND, str(n), 1.0, 1.0, 1.0, 1, received_ns=1))
-    >>> [(span[0], before.trade_id, after and after.trade_id) for span, before, after in uncovered.missed()]
-    [(5, '4', '6'), (9, '7', None)]
-    """
+    def miss_ids(
+        self, after_id: str, after_ns: int, first: int, before: int, before_ns: int, *, since_ns: int
+    ) -> None:
+        """The ids from ``first`` to before ``before``, if any, were not in hand when that one came at
+        ``since_ns``; 0 where they cannot come any more.
 
-    def __init__(self, since: int, covered: Iterable[Span]) -> None:
-        self.since = since
-        self.spans = without([(since, FAR)], covered)
-        self._starts = [start for start, _ in self.spans]
-        self._stops = [stop for _, stop in self.spans]
-        self._firsts: dict[int, Trade] = {}  # the first and the last of the trades that lie between two spans
-        self._lasts: dict[int, Trade] = {}
-
-    def note(self, trade: Trade) -> None:
-        """A trade that the earlier run knew, in any order.
-
-        What lies inside a span, or was asked for, says nothing of the trades about it.
+        ``after_id`` and ``after_ns`` are as a ``Hole`` has them, ``before_ns`` is the time of ``before``.
         """
-        if trade.liquidation or not trade.received_ns:
-            return
-        second = trade.exchange_ns // NS_PER_SECOND
-        place = bisect_right(self._stops, second)
-        if place != bisect_right(self._starts, second):
-            return
-        if place not in self._firsts or trade.exchange_ns < self._firsts[place].exchange_ns:
-            self._firsts[place] = trade
-        if place not in self._lasts or trade.exchange_ns >= self._lasts[place].exchange_ns:
-            self._lasts[place] = trade
+        if first < before:
+            span, next_ns = touched(after_ns, before_ns), since_ns + ASK_NS if since_ns else 0
+            ends = after_id, after_ns, str(before), before_ns
+            self._add(Hole(*ends, first, before - 1, span, since_ns, next_ns))
 
-    def missed(self) -> Iterator[Missed]:
-        """The spans, in order, up to the first after which no trade is known."""
-        before: Trade | None = None
-        for number, span in enumerate(self.spans):
-            before = self._lasts.get(number, before)
-            later = [place for place in self._firsts if place > number]
-            after = self._firsts[min(later)] if later else None
-            yield Missed(span, before, after)
-            if after is None:
-                return
+    def miss_time(self, after_id: str, after_ns: int, before: Trade, span: Span) -> None:
+        """Between a time and a trade others may have been; ids do not say. ``span`` is to be doubted."""
+        self._add(Hole(after_id, after_ns, before.trade_id, before.exchange_ns, -1, -1, span, 0, 0))
+
+    def fill(self, first: int, newest: int, at_ns: int) -> None:
+        """These ids are in hand: what they were missing from shrinks, splits or is no more."""
+        for hole in [each for each in self._open if each.first <= newest and first <= each.last]:
+            place = self._open.index(hole)
+            self._open[place : place + 1] = hole.without(first, newest, at_ns)
+
+    def hold(self, first: int, newest: int, at_ns: int) -> bool:
+        """Whether a trade of these ids and that time is missing."""
+        return any(hole.holds(first, newest, at_ns) for hole in self._open)
+
+    def replayed(self, at_ns: int) -> None:
+        """All since then came again."""
+        if self._open:
+            self._open = [hole for hole in self._open if at_ns > hole.after_ns]
+
+    def hasten(self) -> None:
+        """No more trades come that would merely be late."""
+        for hole in self._open:
+            hole.since_ns = hole.next_ns = 0
+
+    def doubted(self, oldest: int, now_ns: int) -> list[Span]:
+        """The seconds that lack trades; those before ``oldest`` are forgotten."""
+        self._spans = within(self._spans, oldest, FAR)
+        return [*self._spans, *(hole.span for hole in self._open if now_ns - hole.since_ns >= DOUBT_NS)]
+
+    def due(self, now_ns: int) -> Iterator[Gap]:
+        """What to ask the exchange for now."""
+        for hole in self._open:
+            if hole.next_ns <= now_ns:
+                yield Gap(self._market, *hole.gap_ends)
+
+    def answered(self, gap: Gap, complete: bool, now_ns: int) -> None:
+        """The exchange was asked and what it gave was taken; ``complete`` says that it gave all it has.
+
+        Ids that are a sequence say themselves what is still missing, all but the first of them.
+        """
+        for hole in self._asked(gap):
+            if complete and not (self._is_sequence and hole.after_id):
+                self._open.remove(hole)
+            elif hole.tries >= len(TRY_AGAIN_NS):
+                self._give_up(hole, UNKNOWN if hole.after_id else UNHEARD)
+            else:
+                hole.next_ns = now_ns + TRY_AGAIN_NS[hole.tries]
+                hole.tries += 1
+
+    def postpone(self, gap: Gap, until_ns: int) -> None:
+        """The exchange could not be asked; not before then again."""
+        for hole in self._asked(gap):
+            hole.next_ns = until_ns
+
+    def give_up(self, gap: Gap, reason: str) -> None:
+        """Nobody can fill it: its seconds stay doubted."""
+        for hole in self._asked(gap):
+            self._give_up(hole, reason)
+
+    def expire(self, oldest: int) -> None:
+        """Give up what lies wholly before second ``oldest``, because it could not be merged any more."""
+        for hole in [each for each in self._open if each.span[1] <= oldest]:
+            self._give_up(hole, TOO_OLD)
+
+    def lose(self, gap: Gap, span: Span, reason: str, trades: int = 0) -> None:
+        """Name a gap that nobody can fill, and doubt its seconds for good."""
+        self._spans = union([*self._spans, span])
+        self._lost.append(Lost(gap, reason, trades))
+
+    def take_lost(self) -> tuple[Lost, ...]:
+        """What was given up since the last call."""
+        taken, self._lost = tuple(self._lost), []
+        return taken
+
+    def _add(self, hole: Hole) -> None:
+        if len(self._open) >= MAX_GAPS:
+            self._give_up(self._open[0], TOO_MANY)
+        self._open.append(hole)
+
+    def _asked(self, gap: Gap) -> list[Hole]:
+        """What is left of the gap."""
+        if not self._is_sequence:
+            asked = gap.after_id, gap.after_ns
+            return [hole for hole in self._open if (hole.after_id, hole.after_ns) == asked]
+        first = int(gap.after_id) + 1 if gap.after_id else 0
+        last = int(gap.before_id) - 1
+        return [hole for hole in self._open if first <= hole.first and hole.last <= last]
+
+    def _give_up(self, hole: Hole, reason: str) -> None:
+        self._open.remove(hole)
+        self.lose(Gap(self._market, *hole.gap_ends), hole.span, reason, hole.trades)
 
 
 def touched(after_ns: int, before_ns: int) -> Span:

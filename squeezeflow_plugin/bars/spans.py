@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 Span = tuple[int, int]
+FAR = 1 << 62
+"""A second that never comes."""
 
 
 def union(spans: Iterable[Span]) -> list[Span]:

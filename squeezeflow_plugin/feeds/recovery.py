@@ -33,6 +33,7 @@ class Gap(msgspec.Struct, frozen=True):
     """Trades of a market that are not in hand: those after one trade and before another, in exchange time.
 
     ``before_id`` is empty, and ``before_ns`` 0, where there is no later trade: everything up to now.
+    ``after_id`` is empty where no earlier trade is known: everything from ``after_ns`` on.
     """
 
     market: str
@@ -95,9 +96,20 @@ def newest_only(parsed: Parsed, gap: Gap) -> Recovered:
 
 
 def backward(
-    parsed: Parsed, request: RestRequest, gap: Gap, onward: Callable[[Trade], RestRequest]
+    parsed: Parsed,
+    request: RestRequest,
+    gap: Gap,
+    onward: Callable[[Trade], RestRequest],
+    *,
+    is_whole: bool = False,
 ) -> Recovered:
-    """Of an exchange that pages into the past: ``onward`` asks for what is older than a trade."""
+    """Of an exchange that pages into the past: ``onward`` asks for what is older than a trade.
+
+    ``is_whole``: nothing older was asked for than the gap's beginning, and the page is not full. Where no
+    trade before the gap is known, none would show that it goes back so far.
+    """
+    if is_whole and not gap.after_id:
+        return Recovered(parsed.trades, complete=True)
     if not parsed.trades or reaches(parsed.trades, gap):
         return Recovered(parsed.trades, complete=bool(parsed.trades))
     following = onward(min(parsed.trades, key=lambda trade: (trade.exchange_ns, int_or_zero(trade.trade_id))))

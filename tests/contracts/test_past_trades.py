@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from functools import cache
 
 import msgspec
+import numpy as np
 import pytest
 
 from squeezeflow_plugin.errors import FeedProtocolError
 from squeezeflow_plugin.feeds import registry
 from squeezeflow_plugin.feeds.adapter import RestRequest
 from squeezeflow_plugin.feeds.recovery import Gap, PastTrades, Recovered
-from squeezeflow_plugin.market import Trade
+from squeezeflow_plugin.market import NS_PER_SECOND, Trade
+from squeezeflow_plugin.settings import Endpoint
 from squeezeflow_plugin.simulator.dialect import Ask, Dialect, Stock
 from squeezeflow_plugin.simulator.echoes import Echo, Ids, uuid_text
 from squeezeflow_plugin.simulator.peers import dialects, echoes
@@ -28,6 +30,7 @@ from tests.unit.simulator.markets import ORIGIN, venue_of
 HOST = "http://exchange"
 NOW_MS = (ORIGIN + 240) * 1000
 MOST_PAGES = 200
+NS_PER_MS = 1_000_000
 NOT_RECOVERED = {"BITGET:TONUSD"}
 """Markets of which the module says why."""
 NEWEST = {"HYPERLIQUID": 10, "BYBIT": 60}
@@ -132,6 +135,35 @@ def test_what_was_traded_in_a_gap_comes_back(name: str, market: str) -> None:
             assert (trade.received_ns, trade.liquidation) == (0, False)
         if read[-1].complete:
             assert in_reach == wanted
+
+
+@pytest.mark.parametrize(("name", "market"), MARKETS)
+@pytest.mark.parametrize("is_open", [True, False])
+def test_what_was_traded_from_a_second_on_comes_back_where_no_trade_before_it_is_known(
+    name: str, market: str, is_open: bool
+) -> None:
+    past, dialect = registry.past_trades(name, Endpoint(rest=HOST, ws=HOST)), dialects()[name]
+    assert past is not None
+    echo = next(each for each in venue(name).echoes if each.market == market)
+    truth = past_of(name, market)
+    rng = random.Random(market)
+    for _ in range(4):
+        last = rng.randrange(len(truth) // 2, len(truth) - 1)
+        start_ns = int(truth.at_ms[rng.randrange(1, last)]) // 1000 * NS_PER_SECOND
+        first = int(np.searchsorted(truth.at_ms, start_ns // NS_PER_MS))
+        gap, stop = Gap(market, "", start_ns), len(truth)
+        if not is_open:
+            end = id_text(echo, int(truth.ids[last])), int(truth.at_ms[last]) * NS_PER_MS
+            gap, stop = Gap(market, "", start_ns, *end), last
+        if past.request(echo.instrument, gap) is None:
+            assert market in NOT_RECOVERED
+            return
+        read = list(pages(past, dialect, echo, gap))
+        if not read[-1].complete:
+            assert len(truth) - first >= reach(name, market) or is_crowded(market, truth.at_ms.tolist())
+            continue
+        found = inside(tuple(trade for page in read for trade in page.trades), gap)
+        assert {id_text(echo, number) for number in truth.ids[first:stop].tolist()} <= set(found)
 
 
 @pytest.mark.parametrize(("name", "market"), MARKETS)

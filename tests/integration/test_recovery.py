@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from squeezeflow_plugin.bars.closing import Closer
-from squeezeflow_plugin.bars.gaps import TRY_AGAIN_NS
+from squeezeflow_plugin.bars.holes import TRY_AGAIN_NS
 from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.collector.intake import Intake
 from squeezeflow_plugin.collector.recovering import Recoverer
@@ -209,6 +209,28 @@ async def test_gaps_beyond_the_newest_trades_come_as_aggregates_and_count_the_sa
         assert [path for path, _ in rest.asked[:3]] == ["trades", "aggTrades", "aggTrades"]
         second = one.start_ns // NS_PER_SECOND + 1
         assert [s for s, is_covered in covered(records).items() if not is_covered and s >= second] == [second]
+
+
+@pytest.mark.parametrize("every_s", [0.1, 0.001])
+async def test_a_market_whose_connection_ended_before_its_first_trade_is_asked_about_by_time(
+    tmp_path: Path, every_s: float
+) -> None:
+    """Ten trades a second are among the newest; of a thousand a second the older come as aggregates."""
+    rest = Rest()
+    async with bench(tmp_path, rest) as one:
+        second = one.start_ns // NS_PER_SECOND
+        one.intake.live([MARKET], one.start_ns + NS_PER_SECOND)
+        one.intake.down([MARKET], one.start_ns + 2 * NS_PER_SECOND, "cut")
+        one.intake.live([MARKET], one.start_ns + 4 * NS_PER_SECOND)
+        rest.trades = [one.trade(number, number * every_s - 1) for number in range(2, round(7 / every_s))]
+        await one.until(lambda: one.clock.now_ns() > one.start_ns + 7 * NS_PER_SECOND)
+        one.intake.trades(rest.trades[-11:])
+        await one.until(lambda: not list(one.closer.watch.due(2**62)))
+        records = one.closed()
+        assert [counts(records)[second + each] for each in range(1, 6)] == [round(1 / every_s)] * 5
+        assert all(covered(records)[second + each] for each in range(1, 6))
+        assert one.closer.watch.take_lost() == ()
+        assert {path for path, _ in rest.asked} == {"trades"} | ({"aggTrades"} if every_s < 0.1 else set())
 
 
 async def test_a_refusal_is_honoured_to_the_second_and_the_feed_goes_on(

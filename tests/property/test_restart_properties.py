@@ -1,8 +1,9 @@
 """Whatever a collector is killed by and however often: a second that lacks trades is called a hole.
 
-A small world in its own time: two markets - one whose ids are a sequence, one whose are not - a connection
-that breaks, a clock that jumps ahead, kills that take the newest records with them, and an exchange that may
-or may not be asked for past trades. Journal, intake and closer are the real ones.
+A small world in its own time: four markets - of two the ids are a sequence, of two they are not, and one of
+each trades late for the first time - a connection that breaks, a clock that jumps ahead, kills that take the
+newest records with them, and an exchange that may or may not be asked for past trades. Journal, intake and
+closer are the real ones.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ from squeezeflow_plugin.journal.journal import TradeJournal
 from squeezeflow_plugin.market import NS_PER_SECOND, ClosingRecord, Trade
 
 START = 1_767_225_600
-COUNTED, TIMED = "X:counted", "X:timed"
-CONTINUITY = {COUNTED: Continuity(sequence=True), TIMED: Continuity(sequence=False)}
+COUNTED, TIMED, LATE_COUNTED, LATE_TIMED = "X:counted", "X:timed", "X:late counted", "X:late timed"
+CONTINUITY = {
+    name: Continuity(name in {COUNTED, LATE_COUNTED}) for name in (COUNTED, TIMED, LATE_COUNTED, LATE_TIMED)
+}
 STEP_S = 0.1
 FIRST_S = 8
 TROUBLE_S = 30
@@ -196,18 +199,22 @@ def ns(at_s: float) -> int:
 
 
 def traded(market: str, seed: int) -> list[Trade]:
-    """Bursts and pauses, after some trades that let the collector begin."""
+    """Bursts and pauses, after some trades that let the collector begin, or after a long silence."""
     rng = random.Random(f"{market} {seed}")
-    at_s = 0.01
+    is_late = market in {LATE_COUNTED, LATE_TIMED}
+    at_s = rng.uniform(1.0, TROUBLE_S) if is_late else 0.01
     made: list[Trade] = []
     while at_s < END_S:
         made.append(Trade(market, ns(at_s), str(len(made) + 1), 1.0, 1.0, 1.0, 1))
-        at_s += rng.expovariate(rng.choice((0.4, 5.0, 20.0))) + 0.001 if len(made) > 9 else 0.1
+        is_steady = len(made) <= 9 and not is_late
+        at_s += 0.1 if is_steady else rng.expovariate(rng.choice((0.4, 5.0, 20.0))) + 0.001
     return made
 
 
 @given(plans)
 @example(Plan(365, ((3.7, 6.2, 0, 2.1), (2.4, 0.0, 0, 3.1)), (), (8.2, 4.0), is_served=False))
+@example(Plan(0, ((1.0, 0.0, 0, 1.0),), (), (8.0, 0.0), is_served=True))
+@example(Plan(208, ((1.0, 0.0, 0, 1.0),), (), (8.0, 0.0), is_served=True))
 @settings(max_examples=60, deadline=None)
 def test_a_second_that_lacks_trades_is_a_hole_until_it_is_repaired(plan: Plan) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -20,7 +20,6 @@ import msgspec
 import numpy as np
 
 from squeezeflow_plugin.market import BAR_FIELDS, Bar, Instrument, MarketKind
-from squeezeflow_plugin.simulator.echoes import Ids
 from squeezeflow_plugin.simulator.faults import Fault, Kind
 from squeezeflow_plugin.simulator.trades import MarketTrades
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
@@ -96,12 +95,9 @@ def judged(played: Played) -> WireOutcome:
     stored, covered, missing = _read(played.store, first, stop)
     _, shown = made.shown(faults)
     found, worst = Counter[str](lost=missing), [f"lost: {missing} records"] if missing else []
-    sequences = {echo.market for echo in made.echoes if echo.ids is Ids.SEQUENCE}
     for each in made.instruments:
         name = each.market
         gone = _gone(made.trades[name], shown[name]) | _torn(each, faults, played.inner)
-        if name in sequences:
-            gone |= _unheard(each, made.trades[name], played)
         is_shallow = _is_shallow(each)
         found["trades"] += _count(made.trades[name], first, stop)
         for second in range(first, stop):
@@ -179,29 +175,6 @@ def _torn(instrument: Instrument, faults: Sequence[Fault], inner: Sequence[Inner
     ]
     ends += [START * 1000 + int(1000 * f.start_s) for f in inner if f.kind is Inner.KILL]
     return {second for end in ends for second in range((end - _KEPT_MS) // 1000, end // 1000 + 1)}
-
-
-def _unheard(instrument: Instrument, trades: MarketTrades, played: Played) -> set[int]:
-    """The seconds up to the first trade that came by a stream, where a connection had ended before it: no
-    exchange can be asked for what follows an id that nobody knows."""
-    away = [
-        (f.start_ms, f.stop_ms)
-        for f in played.faults
-        if f.exchange == instrument.exchange and f.kind in {Kind.CUT, Kind.SILENCE}
-    ]
-    away += [
-        (START * 1000 + int(1000 * f.start_s), START * 1000 + int(1000 * f.stop_s))
-        for f in played.inner
-        if f.kind is Inner.KILL
-    ]
-    heard = trades.at_ms[trades.at_ms >= START * 1000]
-    for start_ms, stop_ms in sorted(away):
-        if not (heard < start_ms).any():
-            back = heard[heard > stop_ms]
-            return set(
-                range(start_ms // 1000, int(back[0] if len(back) else (START + 1000) * 1000) // 1000 + 1)
-            )
-    return set()
 
 
 def _gone(every: MarketTrades, shown: MarketTrades) -> set[int]:

@@ -82,7 +82,7 @@ class _Binance(PastTrades):
             if request.url.endswith("/trades"):
                 rows = msgspec.json.decode(body, type=list[RestTrade])
                 trades = tuple(trade_of(row, instrument) for row in rows)
-                if not rows or min(row.trade_id for row in rows) <= int(gap.after_id) + 1:
+                if _reach(rows, gap):
                     return Recovered(trades, complete=True)
                 older = RestRequest("GET", request.url.removesuffix("trades") + "aggTrades", request.params)
                 start = str(gap.after_ns // _NS_PER_MS)
@@ -131,6 +131,15 @@ PAST = (SpotPast, FuturesPast)
 
 def _newest(url: str, instrument: Instrument) -> RestRequest:
     return RestRequest("GET", f"{url}/trades", (("symbol", instrument.symbol), ("limit", str(LIMIT))))
+
+
+def _reach(rows: Sequence[RestTrade], gap: Gap) -> bool:
+    """Whether the newest trades go back to the beginning of the gap, or there are none at all."""
+    if not rows:
+        return True
+    if not gap.after_id:
+        return min(row.time_ms for row in rows) * _NS_PER_MS < gap.after_ns
+    return min(row.trade_id for row in rows) <= int(gap.after_id) + 1
 
 
 def _without_broken_order(rows: Sequence[RestTrade]) -> int:

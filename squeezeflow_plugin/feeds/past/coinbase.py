@@ -35,7 +35,7 @@ from squeezeflow_plugin.feeds.recovery import (
 from squeezeflow_plugin.feeds.session import Amount, Moment, answer, microseconds
 from squeezeflow_plugin.market import NS_PER_SECOND, Instrument, MarketKind
 
-LIMIT = "1000"
+LIMIT = 1000
 
 
 class PastMatch(msgspec.Struct, frozen=True, gc=False, rename={"number": "trade_id", "moment": "time"}):
@@ -76,11 +76,11 @@ class CoinbasePast(PastTrades):
         """Those before the gap's end, newest first."""
         if instrument.kind is MarketKind.SPOT:
             url = self._rest(EXCHANGE_REST_URL, f"{PRODUCTS}/{instrument.symbol}/trades")
-            request = RestRequest("GET", url, (("limit", LIMIT),))
+            request = RestRequest("GET", url, (("limit", str(LIMIT)),))
             return with_params(request, after=gap.before_id) if gap.before_id else request
         url = self._rest(ADVANCED_REST_URL, f"{PERPETUALS}/{instrument.symbol}/ticker")
         start = ("start", str(gap.after_ns // NS_PER_SECOND))
-        request = RestRequest("GET", url, (("limit", LIMIT), start))
+        request = RestRequest("GET", url, (("limit", str(LIMIT)), start))
         return with_params(request, end=next_second(gap.before_ns)) if gap.before_id else request
 
     def read(self, body: bytes, request: RestRequest, instrument: Instrument, gap: Gap) -> Recovered:
@@ -94,7 +94,11 @@ class CoinbasePast(PastTrades):
             raise FeedProtocolError(f"{NAME}: answer of {request.url} names another product; it is not used")
         parsed = trades_of(CoinbaseSession(None), items, instrument)
         return backward(
-            parsed, request, gap, lambda oldest: with_params(request, end=next_second(oldest.exchange_ns))
+            parsed,
+            request,
+            gap,
+            lambda oldest: with_params(request, end=next_second(oldest.exchange_ns)),
+            is_whole=len(items) < LIMIT,
         )
 
 

@@ -15,6 +15,7 @@ from squeezeflow_plugin.feeds.session import NS_PER_MS, answer
 from squeezeflow_plugin.market import Instrument
 
 PATH = "/exchange/v1/public/get-trades"
+LIMIT = 150
 
 
 class TradesList(msgspec.Struct, frozen=True):
@@ -37,7 +38,7 @@ class CryptoComPast(PastTrades):
 
     def request(self, instrument: Instrument, gap: Gap) -> RestRequest:
         """Those before the gap's end, newest first."""
-        params = (("instrument_name", instrument.symbol), ("count", "150"))
+        params = (("instrument_name", instrument.symbol), ("count", str(LIMIT)))
         request = RestRequest("GET", self._rest(REST_URL, PATH), params)
         request = with_params(request, start_ts=str(gap.after_ns // NS_PER_MS))
         return with_params(request, end_ts=_after(gap.before_ns)) if gap.before_id else request
@@ -47,7 +48,11 @@ class CryptoComPast(PastTrades):
         items = answer(NAME, request.url, body, TradesAnswer).result.data
         parsed = trades_of(CryptoComSession(None), items, instrument)
         return backward(
-            parsed, request, gap, lambda oldest: with_params(request, end_ts=_after(oldest.exchange_ns))
+            parsed,
+            request,
+            gap,
+            lambda oldest: with_params(request, end_ts=_after(oldest.exchange_ns)),
+            is_whole=len(items) < LIMIT,
         )
 
 

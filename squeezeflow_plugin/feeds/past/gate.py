@@ -30,7 +30,7 @@ from squeezeflow_plugin.market import NS_PER_SECOND, Instrument, MarketKind
 
 SPOT_PATH = "/api/v4/spot/trades"
 FUTURES_PATH = "/api/v4/futures/{settle}/trades"
-LIMIT = "1000"
+LIMIT = 1000
 
 
 class PastDeal(
@@ -79,11 +79,11 @@ class GatePast(PastTrades):
     def request(self, instrument: Instrument, gap: Gap) -> RestRequest:
         """Those before the gap's end, newest first."""
         if instrument.kind is MarketKind.SPOT:
-            params = (("currency_pair", instrument.symbol), ("limit", LIMIT))
+            params = (("currency_pair", instrument.symbol), ("limit", str(LIMIT)))
             request = RestRequest("GET", self._rest(REST_URL, SPOT_PATH), params)
             return with_params(request, last_id=gap.before_id, reverse="true") if gap.before_id else request
         url = self._rest(REST_URL, FUTURES_PATH.format(settle=instrument.settle.lower()))
-        params = (("contract", instrument.symbol), ("limit", LIMIT))
+        params = (("contract", instrument.symbol), ("limit", str(LIMIT)))
         request = RestRequest("GET", url, params, headers=DECIMAL_SIZES)
         request = with_params(request, **{"from": str(gap.after_ns // NS_PER_SECOND)})
         return with_params(request, to=next_second(gap.before_ns)) if gap.before_id else request
@@ -103,7 +103,11 @@ class GatePast(PastTrades):
         counted = [deal for deal in deals if deal.contracts and not deal.is_internal]
         parsed = trades_of(GateSession(None), counted, instrument)
         page = backward(
-            parsed, request, gap, lambda oldest: with_params(request, to=next_second(oldest.exchange_ns))
+            parsed,
+            request,
+            gap,
+            lambda oldest: with_params(request, to=next_second(oldest.exchange_ns)),
+            is_whole=len(deals) < LIMIT,
         )
         left_out = tuple(deal.trade_id for deal in deals if deal.is_internal)
         return msgspec.structs.replace(page, left_out=left_out)

@@ -2,54 +2,15 @@
 
 from __future__ import annotations
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from squeezeflow_plugin.bars.continuity import ContinuityWatch
-from squeezeflow_plugin.bars.gaps import (
-    ASK_NS,
-    DOUBT_NS,
-    LATE_NS,
-    MAX_GAPS,
-    MAX_JUMP,
-    TRY_AGAIN_NS,
-    MarketGaps,
-)
-from squeezeflow_plugin.bars.holes import FAR, UNHEARD
-from squeezeflow_plugin.feeds.recovery import Continuity, Gap
-from squeezeflow_plugin.market import NS_PER_SECOND, Interval, Trade
-
-MARKET = "X:a"
-START = 1_767_225_600
-LATER = (START + 10_000) * NS_PER_SECOND
-
-
-def trade(number: int, at: float, count: int = 1, received: float | None = None) -> Trade:
-    """Dated and received ``at`` seconds after START."""
-    at_ns, heard_ns = (
-        START * NS_PER_SECOND + round(each * NS_PER_SECOND)
-        for each in (at, at if received is None else received)
-    )
-    return Trade(MARKET, at_ns, str(number), 1.0, 1.0, 1.0, 1, count, received_ns=heard_ns)
-
-
-def ns(at: float) -> int:
-    return START * NS_PER_SECOND + round(at * NS_PER_SECOND)
-
-
-def market(*, sequence: bool = True, replayed: bool = False) -> MarketGaps:
-    return MarketGaps(MARKET, Continuity(sequence, replayed), lambda _: True)
-
-
-def taken(gaps: MarketGaps, *trades: Trade) -> MarketGaps:
-    for each in trades:
-        gaps.take(each)
-    return gaps
-
-
-def seconds(spans: list[tuple[int, int]]) -> list[int]:
-    return [second - START for start, stop in spans for second in range(start, stop)]
+from squeezeflow_plugin.bars.gaps import LATE_NS, MAX_JUMP
+from squeezeflow_plugin.bars.holes import ASK_NS, DOUBT_NS, MAX_GAPS, TRY_AGAIN_NS
+from squeezeflow_plugin.bars.spans import FAR
+from squeezeflow_plugin.feeds.recovery import Gap
+from squeezeflow_plugin.market import NS_PER_SECOND
+from tests.unit.bars.gap_market import LATER, MARKET, START, market, ns, seconds, taken, trade
 
 
 def test_a_jump_is_asked_for_and_doubted_once_it_is_no_mere_lateness() -> None:
@@ -269,107 +230,6 @@ def test_what_is_not_doubted_is_complete(data: st.DataObject) -> None:
     assert gaps.settle(START + 21, LATER)[0] == []
 
 
-def test_a_market_whose_connection_ended_before_its_first_trade_has_a_hole_up_to_it() -> None:
-    gaps = market()
-    gaps.down(START)  # it was never live
-    gaps.live(START + 2, ns(2.1))
-    gaps.down(START + 4)
-    gaps.live(START + 6, ns(6.1))
-    gaps.take(trade(5, 8.0))
-    assert seconds(gaps.settle(START + 9, LATER)[0]) == [2, 3, 4, 5, 6, 7, 8]
-    (lost,) = gaps.take_lost()
-    assert lost.reason == UNHEARD
-
-
-def restarted(
-    covered: list[tuple[int, int]],
-    trades: list[Trade],
-    later: list[Trade] | None = None,
-    *,
-    since: int = 0,
-    sequence: bool = False,
-) -> ContinuityWatch:
-    """A watch that has taken in what a run of the seconds from ``since`` on left, all after START."""
-    watch = ContinuityWatch({MARKET: Continuity(sequence)})
-    intervals = [Interval(MARKET, START + first, START + stop) for first, stop in covered]
-    later = later or []
-    heard = watch.interrupted(trades, later, intervals, {MARKET: START + since}, START + 700)
-    assert list(heard) == [*trades, *later]
-    return watch
-
-
-def test_what_an_earlier_run_did_not_cover_is_asked_for_again() -> None:
-    heard = [trade(1, 8.0), trade(2, 9.5), trade(7, 14.2), trade(6, 14.1), trade(8, 19.0)]
-    watch = restarted([(5, 10), (14, 20)], heard, since=5)
-    [gap] = watch.due(ns(30))
-    assert gap == Gap(MARKET, "2", ns(9.5) - LATE_NS, "6", ns(14.1))
-    assert seconds(watch.of(MARKET).doubted(START + 20, ns(30)))[:4] == [10, 11, 12, 13]
-    watch.settle(START + 20, ns(30))
-    watch.of(MARKET).answered(gap, True, ns(31))
-    assert Interval(MARKET, START + 10, START + 14) in watch.settle(START + 21, ns(31))
-
-
-def test_an_answer_that_comes_before_the_first_close_repairs_too() -> None:
-    watch = restarted([(0, 10), (14, 20)], [trade(2, 9.5), trade(7, 14.2), trade(8, 19.0)])
-    [gap] = watch.due(ns(30))
-    watch.of(MARKET).answered(gap, True, ns(30))
-    assert Interval(MARKET, START + 10, START + 14) in watch.settle(START + 20, ns(31))
-
-
-def test_what_was_repeated_or_asked_for_after_all_that_is_known_ends_no_gap() -> None:
-    """The stream brought nothing after trade 1; what shows it was not stored before the end."""
-    asked = msgspec.structs.replace(trade(3, 8.5), received_ns=0)
-    repeated = [trade(5, 12.5, received=12.6), trade(4, 9.0, received=12.6)]
-    watch = restarted([(0, 10)], [trade(1, 4.0), asked], repeated)
-    assert seconds(watch.of(MARKET).doubted(START + 9, ns(20))) == [1, 2, 3, 4, 5, 6, 7, 8, 9]
-
-
-def test_a_run_that_stored_nothing_does_not_hide_the_gap_before_it() -> None:
-    """Its trades are of seconds that were stored before, by a clock that was ahead."""
-    watch = restarted([(0, 20)], [trade(1, 4.0)], [trade(9, 17.5), trade(10, 18.2)])
-    gaps = watch.of(MARKET)
-    gaps.live(START + 22, ns(22.1))
-    gaps.take(trade(12, 23.5))
-    [gap] = watch.due(ns(24))
-    assert gap == Gap(MARKET, "1", ns(4.0) - LATE_NS, "12", ns(23.5))
-    assert seconds(gaps.doubted(START + 24, ns(24))) == list(range(1, 23))
-
-
-def test_a_market_of_which_no_second_is_covered_any_more_is_asked_about_from_its_first_on() -> None:
-    watch = restarted([], [trade(1, 0.8)])
-    gaps = watch.of(MARKET)
-    assert seconds(gaps.doubted(START + 9, ns(10))) == list(range(10))
-    gaps.live(START + 10, ns(10.1))
-    gaps.take(trade(2, 12.5))
-    assert list(watch.due(ns(13))) == [Gap(MARKET, "", ns(0) - LATE_NS, "2", ns(12.5))]
-
-
-def test_covered_seconds_without_a_trade_after_a_gap_are_asked_about_with_it() -> None:
-    watch = restarted([(0, 10), (14, 16)], [trade(1, 9.5)])
-    gaps = watch.of(MARKET)
-    assert seconds(gaps.doubted(START + 18, ns(19)))[:12] == list(range(6, 18))
-    gaps.live(START + 19, ns(19.1))
-    assert list(watch.due(ns(60))) == [Gap(MARKET, "1", ns(9.5) - LATE_NS)]
-
-
-def test_ids_repair_what_an_earlier_run_did_not_cover() -> None:
-    heard = [trade(number, number + 0.5) for number in range(1, 9)]
-    watch = restarted([(1, 3), (5, 7)], heard, sequence=True)
-    gaps = watch.of(MARKET)
-    assert seconds(gaps.settle(START + 8, ns(9))[1]) == [2, 3, 4, 5, 6]
-    gaps.live(START + 9, ns(9.5))
-    gaps.take(trade(9, 10.2))
-    assert seconds(gaps.settle(START + 10, ns(11))[1]) == [7, 8, 9]
-
-
-def test_trades_that_are_in_no_bar_say_nothing_after_a_restart() -> None:
-    """One is from before the first second on record, one is dated further ahead than anything is held."""
-    early, ahead = trade(1, 0.5), trade(4, 900, received=5.5)
-    watch = restarted([(2, 6)], [early, trade(2, 3.5), ahead], since=2, sequence=True)
-    gaps = watch.of(MARKET)
-    assert (gaps.base, gaps.last_id) == (START + 3, "2")
-
-
 def test_a_gap_ends_with_a_trade_from_after_the_connection_stood() -> None:
     gaps = taken(market(sequence=False), trade(5, 2.5))
     gaps.down(START + 3)
@@ -379,14 +239,3 @@ def test_a_gap_ends_with_a_trade_from_after_the_connection_stood() -> None:
     gaps.take(trade(9, 6.5))
     (wanted,) = gaps.due(ns(6.5))
     assert wanted.before_id == "9"
-
-
-def test_a_market_of_a_sequence_that_was_never_heard_has_a_hole_from_the_restart_on() -> None:
-    """No id is known to ask after, so that what was missed is named and stays missing."""
-    watch = restarted([(0, 4)], [], sequence=True)
-    watch.live([MARKET], START + 8, ns(8.1))
-    watch.add([trade(5, 9.5)])
-    (hole,) = watch.settle(START + 10, LATER)
-    assert (hole.start - START, hole.stop - START, hole.complete) == (4, 10, False)
-    (lost,) = watch.take_lost()
-    assert lost.reason == UNHEARD

@@ -1,54 +1,50 @@
-"""What an earlier run did not cover, and the trades about it, against a plain search through all of them."""
+"""Gaps with both ends, as they shrink."""
 
 from __future__ import annotations
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from squeezeflow_plugin.bars.holes import FAR, Uncovered, touched
-from squeezeflow_plugin.bars.spans import union
-from squeezeflow_plugin.market import NS_PER_SECOND, Trade
+from squeezeflow_plugin.bars.holes import TRY_AGAIN_NS, UNHEARD, Holes, touched
+from squeezeflow_plugin.market import NS_PER_SECOND
+
+BEFORE = 30
+LATER = 1 << 60
 
 
-def trade(at_ms: int, number: int) -> Trade:
-    at_ns = at_ms * NS_PER_SECOND // 1000
-    return Trade("X:a", at_ns, str(number), 1.0, 1.0, 1.0, 1, received_ns=at_ns + 1)
+def at_ns(number: int) -> int:
+    """Ten ids a second."""
+    return number * NS_PER_SECOND // 10
 
 
-spans = st.tuples(st.integers(2, 30), st.integers(1, 6)).map(lambda span: (span[0], span[0] + span[1]))
-times = st.lists(st.integers(0, 40_000), unique=True, max_size=30)
+pieces = st.tuples(st.integers(0, BEFORE - 1), st.integers(1, 4)).map(
+    lambda piece: (piece[0], min(sum(piece), BEFORE) - 1)
+)
 
 
-@given(st.lists(spans, max_size=5).map(union), times)
-def test_the_trades_about_each_span_are_the_nearest_known_ones(
-    covered: list[tuple[int, int]], at_ms: list[int]
+@given(st.integers(0, BEFORE), st.lists(pieces, max_size=20), st.booleans())
+def test_a_hole_that_begins_at_a_time_lacks_what_is_not_older_and_not_in_hand(
+    begin: int, filled: list[tuple[int, int]], complete: bool
 ) -> None:
-    trades = [trade(each, number) for number, each in enumerate(at_ms)]
-    uncovered = Uncovered(2, covered)
-    for each in trades:
-        uncovered.note(each)
-    known = sorted(
-        (
-            each
-            for each in trades
-            if each.second < 2 or any(start <= each.second < stop for start, stop in covered)
-        ),
-        key=lambda each: each.exchange_ns,
-    )
-    missed = list(uncovered.missed())
-    assert [each.span for each in missed] == uncovered.spans[: len(missed)]
-    for span, before, after in missed:
-        assert before == next((each for each in reversed(known) if each.second < span[0]), None)
-        assert after == next((each for each in known if each.second >= span[1]), None)
-    assert [each.after is None for each in missed] == [False] * (len(missed) - 1) + [True]
-
-
-def test_liquidations_and_trades_that_were_asked_for_say_nothing() -> None:
-    uncovered = Uncovered(0, [(0, 5)])
-    uncovered.note(msgspec.structs.replace(trade(1500, 1), liquidation=True))
-    uncovered.note(msgspec.structs.replace(trade(2500, 2), received_ns=0))
-    assert list(uncovered.missed()) == [((5, FAR), None, None)]
+    holes = Holes("X:a", is_sequence=True)
+    holes.miss_ids("", at_ns(begin), 0, BEFORE, at_ns(BEFORE), since_ns=0)
+    (asked,) = holes.due(0)
+    missing = set(range(begin, BEFORE))
+    for first, newest in filled:
+        holes.fill(first, newest, at_ns(newest))
+        missing -= set(range(first, newest + 1))
+        assert {each for each in range(begin, BEFORE) if holes.hold(each, each, at_ns(each))} == missing
+    lowest = min((first for first, _ in filled), default=BEFORE)
+    holes.answered(asked, complete, LATER)
+    if complete:  # then there is nothing before the oldest that came
+        missing = {each for each in missing if each > lowest}
+    assert {each for each in range(begin, BEFORE) if holes.hold(each, each, at_ns(each))} == missing
+    for _ in TRY_AGAIN_NS:
+        holes.answered(asked, False, LATER)
+    lost = holes.take_lost()
+    assert len(holes) == 0
+    assert sum(each.trades for each in lost) >= len({each for each in missing if each > lowest})
+    assert all(each.trades == 0 for each in lost if each.reason == UNHEARD)
 
 
 def test_the_seconds_between_two_times_are_the_same_in_both_orders() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from squeezeflow_plugin.bars.continuity import ContinuityWatch
 from squeezeflow_plugin.bars.gaps import MAX_JUMP, MarketGaps
+from squeezeflow_plugin.bars.holes import Holes
 from squeezeflow_plugin.bars.runs import runs_of
 from squeezeflow_plugin.feeds.recovery import Continuity, Gap
 from squeezeflow_plugin.market import NS_PER_SECOND, Trade
@@ -59,6 +60,8 @@ def state(gaps: MarketGaps) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(each) for each in value]
+    if isinstance(value, Holes):
+        return {name: _plain(getattr(value, name)) for name in Holes.__slots__}
     return asdict(value) if hasattr(value, "__dataclass_fields__") else value
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -312,6 +312,36 @@ def test_pages_go_back_from_the_gaps_end(
     assert page.following.headers == request.headers
     again = read(case, case.answer, gap, page.following)
     assert (again.following, again.complete) == (None, False), "the same page twice leads nowhere"
+
+
+@pytest.mark.parametrize(
+    ("market", "path", "full"),
+    [("GATEIO:BTC_USDT", (), 1000), ("CRYPTOCOM:BTCUSD-PERP", ("result", "data"), 150)],
+)
+def test_a_page_from_a_time_on_that_is_not_full_is_all_there_was_since_then(
+    market: str, path: tuple[str, ...], full: int
+) -> None:
+    case = case_of(market)
+    begun, known = (Gap(market, number, NS - 10**9, "99", NS + 7 * 10**9) for number in ("", "1"))
+
+    def with_rows(count: int) -> object:
+        (row,) = _inside(case.answer, path)
+        answer: object = [row] * count
+        for name in reversed(path):
+            answer = {name: answer}
+        return answer
+
+    for count in (0, 1, full - 1):
+        assert read(case, with_rows(count), begun).complete
+        assert not read(case, with_rows(count), known).complete, "the trade before it is not among them"
+    page = read(case, with_rows(full), begun)
+    assert (page.complete, page.following is None) == (False, False)
+
+
+def _inside(answer: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        answer = answer[name]
+    return answer
 
 
 def test_gates_contracts_are_asked_for_in_fractions() -> None:
