@@ -74,6 +74,10 @@ class ContinuityWatch:
         gaps = self._markets[gap.market]
         return [trade for trade in trades if trade.market == gap.market and gaps.wants(gap, trade)]
 
+    def show(self, gap: Gap, trades: Iterable[Trade]) -> None:
+        """An exchange answered with these for that gap, whether they are in hand or not."""
+        self._markets[gap.market].show(gap, [trade for trade in trades if trade.market == gap.market])
+
     def recovered(self, trade: Trade) -> None:
         """A trade that was asked for is merged."""
         self._markets[trade.market].take(trade, recovered=True)

@@ -12,10 +12,9 @@ Times: ``_ns`` of trades and gaps are the exchange's, ``now_ns`` is local time, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 
-from squeezeflow_plugin.bars.holes import BROKEN, MAX_GAPS, TRY_AGAIN_NS, Holes, Lost, touched
+from squeezeflow_plugin.bars.holes import BROKEN, MAX_GAPS, TRY_AGAIN_NS, Holes, Lost, Pending, touched
 from squeezeflow_plugin.bars.spans import FAR, Span, union, within, without
 from squeezeflow_plugin.bars.uncovered import Uncovered
 from squeezeflow_plugin.feeds.blocks import TIME, TradeBlock
@@ -29,21 +28,6 @@ ASK_AFTER_LIVE_NS = 5 * NS_PER_SECOND
 MAX_JUMP = 1_000_000
 """Ids further from the last one than this belong to another sequence."""
 KEEP_S = 7200
-
-
-@dataclass(slots=True)
-class Pending:
-    """Nothing is known from second ``start`` on, after the trade named; ``live_ns`` since when the market
-    is back (-1: it is not), in second ``live_second``; ``doubts`` whether its seconds are doubted."""
-
-    start: int
-    after_id: str
-    after_ns: int
-    live_ns: int = -1
-    live_second: int = -1
-    next_ns: int = 0
-    tries: int = 0
-    doubts: bool = True
 
 
 class MarketGaps:
@@ -113,9 +97,9 @@ class MarketGaps:
 
     def leave_out(self, trade_id: str) -> None:
         """A trade that is not counted by design came: its id is not missing."""
-        if self.continuity.sequence and trade_id.isdecimal() and self.last >= 0:
+        if self.continuity.sequence and trade_id.isdecimal():
             number = int(trade_id)
-            if number == self.last + 1:
+            if 0 <= self.last == number - 1:
                 self.last, self.last_id = number, trade_id
                 self._back()
             elif number <= self.last:
@@ -141,6 +125,20 @@ class MarketGaps:
         is_after = bool(gap.after_id) or gap.after_ns <= trade.exchange_ns
         return not gap.before_id and first > self.last and is_after
 
+    def show(self, gap: Gap, trades: Iterable[Trade]) -> None:
+        """The exchange answered with these, whether they can be merged or not.
+
+        Where no trade before the gap was known, the oldest of them tells which id is the first of it.
+        """
+        if self.continuity.sequence and not gap.after_id:
+            shown = [
+                (int(each.trade_id) - each.count + 1, each.exchange_ns)
+                for each in trades
+                if each.trade_id.isdecimal() and gap.after_ns <= each.exchange_ns
+            ]
+            if shown:
+                self.holes.begin_with(*min(shown))
+
     def down(self, second: int) -> None:
         """From this second on trades may be missed; it may lie back."""
         if self.base is None and self._since == FAR:
@@ -165,6 +163,8 @@ class MarketGaps:
 
     def silent(self, second: int, now_ns: int) -> None:
         """Connected, but without a trade for so long that the exchange is asked whether it has any."""
+        if self.base is None and self._since != FAR:
+            self._begin(self._since)
         if self.base is not None and self.pending is None:
             self.pending = Pending(second, self.last_id, self.last_ns, now_ns, second, now_ns, doubts=False)
 

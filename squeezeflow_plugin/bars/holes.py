@@ -1,4 +1,4 @@
-"""The gaps of one market that have both ends: shrinking, asked for, answered, given up."""
+"""What one market lacks: an open end, and gaps with both ends, which shrink, are asked for or given up."""
 
 from __future__ import annotations
 
@@ -68,17 +68,40 @@ class Hole:
         """Whether a trade of these ids and that time is one of those it lacks."""
         return self.first <= first and newest <= self.last and (bool(self.after_id) or self.after_ns <= at_ns)
 
+    def before(self, number: int, at_ns: int) -> Hole:
+        """The part before an id, and a time."""
+        span = touched(self.after_ns, at_ns)
+        return replace(self, last=number - 1, before_id=str(number), before_ns=at_ns, span=span)
+
+    def after(self, number: int, at_ns: int) -> Hole:
+        """The part after an id, and a time."""
+        span = touched(at_ns, self.before_ns)
+        return replace(self, first=number + 1, after_id=str(number), after_ns=at_ns, span=span)
+
     def without(self, first: int, newest: int, at_ns: int) -> list[Hole]:
         """What is left of it when a trade of these ids and that time is in hand."""
         parts = []
         # where it begins at a time, nothing is left before a trade of an earlier one
         if self.first < first and (self.after_id or self.after_ns <= at_ns):
-            span = touched(self.after_ns, at_ns)
-            parts.append(replace(self, last=first - 1, before_id=str(first), before_ns=at_ns, span=span))
+            parts.append(self.before(first, at_ns))
         if newest < self.last:
-            span = touched(at_ns, self.before_ns)
-            parts.append(replace(self, first=newest + 1, after_id=str(newest), after_ns=at_ns, span=span))
+            parts.append(self.after(newest, at_ns))
         return parts
+
+
+@dataclass(slots=True)
+class Pending:
+    """Nothing is known from second ``start`` on, after the trade named; ``live_ns`` since when the market
+    is back (-1: it is not), in second ``live_second``; ``doubts`` whether its seconds are doubted."""
+
+    start: int
+    after_id: str
+    after_ns: int
+    live_ns: int = -1
+    live_second: int = -1
+    next_ns: int = 0
+    tries: int = 0
+    doubts: bool = True
 
 
 class Holes:
@@ -118,6 +141,13 @@ class Holes:
     def miss_time(self, after_id: str, after_ns: int, before: Trade, span: Span) -> None:
         """Between a time and a trade others may have been; ids do not say. ``span`` is to be doubted."""
         self._add(Hole(after_id, after_ns, before.trade_id, before.exchange_ns, -1, -1, span, 0, 0))
+
+    def begin_with(self, first: int, at_ns: int) -> None:
+        """Of a hole that begins at a time this id is the first, or there are others before it."""
+        for place, hole in enumerate(self._open):
+            if not hole.after_id and hole.first < first <= hole.last and hole.after_ns <= at_ns:
+                self._open[place : place + 1] = [hole.before(first, at_ns), hole.after(first - 1, at_ns)]
+                return
 
     def fill(self, first: int, newest: int, at_ns: int) -> None:
         """These ids are in hand: what they were missing from shrinks, splits or is no more."""

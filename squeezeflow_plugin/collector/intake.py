@@ -110,6 +110,7 @@ class Intake:
 
     def recovered(self, gap: Gap, page: Recovered, asked_ns: int) -> bool:
         """Take what an exchange answered; whether that shows that the market's stream is dead."""
+        self._closer.watch.show(gap, page.trades)
         wanted = self._closer.watch.wants(gap, page.trades)
         is_dead = self._closer.is_unheard(gap, wanted, asked_ns)
         if wanted:

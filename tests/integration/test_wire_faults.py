@@ -8,7 +8,8 @@ from squeezeflow_plugin.simulator.faults import Kind
 from tests.soak.inner import Inner
 from tests.soak.wire import play_wire
 
-SEEDS = range(20)
+SEEDS = (*range(20), 9074)
+"""In the last one a market trades for the first time about a kill."""
 
 # They compute for long what faster tests have measured: the tracer would triple their time.
 pytestmark = pytest.mark.no_cover

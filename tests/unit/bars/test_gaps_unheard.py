@@ -102,6 +102,46 @@ def test_an_answer_from_before_the_connection_ended_again_closes_nothing() -> No
     assert seconds(gaps.settle(START + 20, ns(21))[1]) == list(range(2, 15))
 
 
+def test_what_the_exchange_shows_and_is_not_taken_stays_missing() -> None:
+    """A sum of fills, of which 5 and 6 are missing and 7 is in hand, is not used."""
+    gaps = taken(unheard(), trade(7, 8.0))
+    (wanted,) = gaps.due(ns(8.0))
+    fills = trade(7, 8.0, count=3)
+    assert not gaps.wants(wanted, fills)
+    gaps.show(wanted, [trade(3, 1.9), fills])
+    gaps.answered(wanted, complete=True, now_ns=ns(9))
+    (left,) = gaps.due(LATER)
+    assert (left.after_id, left.before_id) == ("4", "7")
+    assert seconds(gaps.settle(START + 9, LATER)[0]) == [8]
+
+
+def test_a_market_that_is_silent_from_its_beginning_is_asked_about_and_complete() -> None:
+    gaps = market()
+    gaps.silent(START, ns(1))
+    assert not gaps.is_troubled, "it was never live"
+    gaps.live(START + 2, ns(2.1))
+    gaps.silent(START + 61, ns(62))
+    (wanted,) = gaps.due(ns(62))
+    assert wanted == Gap(MARKET, "", ns(2))
+    gaps.answered(wanted, complete=True, now_ns=ns(63))
+    taken(gaps, trade(7, 70.0))
+    assert (list(gaps.due(LATER)), gaps.settle(START + 71, ns(72))[0]) == ([], [])
+    gaps.down(START + 80)
+    gaps.live(START + 82, ns(82.1))
+    taken(gaps, trade(9, 83.0))
+    assert list(gaps.due(LATER)) == [Gap(MARKET, "7", ns(70.0), "9", ns(83.0))]
+
+
+def test_a_trade_that_is_left_out_before_the_first_one_is_not_missing() -> None:
+    gaps = unheard()
+    gaps.leave_out("6")
+    gaps.take(trade(7, 8.0))
+    (wanted,) = gaps.due(ns(8.0))
+    assert (wanted.after_id, wanted.before_id) == ("", "6")
+    gaps.answered(wanted, complete=True, now_ns=ns(9))
+    assert not list(gaps.due(LATER))
+
+
 def restarted(
     covered: list[tuple[int, int]],
     trades: list[Trade],
