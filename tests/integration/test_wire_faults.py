@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from squeezeflow_plugin.simulator.faults import Kind
+from squeezeflow_plugin.simulator.faults import Fault, Kind
 from tests.soak.inner import Inner
-from tests.soak.wire import play_wire
+from tests.soak.wire import MARKETS, SHARED_BY, play_wire
+from tests.soak.wire_market import START, market
 
 SEEDS = (*range(20), 9074)
 """In the last one a market trades for the first time about a kill."""
@@ -28,6 +29,15 @@ def test_a_wire_without_faults_has_no_holes_beside_quiet_markets() -> None:
     outcome = play_wire(0, (), ())
     assert outcome.is_ok, outcome.line()
     assert outcome.rejected == 0
+
+
+def test_a_connection_that_is_cut_before_a_markets_first_trade_loses_none_of_it() -> None:
+    """The exchanges are away from 1.5 s to 7 s, when one market has not traded yet."""
+    made = market(152 // SHARED_BY % MARKETS)
+    away = (START * 1000 + 1500, START * 1000 + 7000)
+    cuts = [Fault(Kind.CUT, name, *away, strength=1.0, seed=3) for name in made.exchanges]
+    outcome = play_wire(152, cuts, ())
+    assert outcome.is_ok, outcome.line()
 
 
 def test_a_seed_plays_the_same_again() -> None:
