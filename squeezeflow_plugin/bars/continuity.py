@@ -127,6 +127,8 @@ class ContinuityWatch:
             if each.market in spans:
                 spans[each.market].append((each.start, each.stop))
         uncovered = {name: Uncovered(since[name], each) for name, each in spans.items()}
+        for name, missed in uncovered.items():
+            self._markets[name].resume(missed)
         for trade in trades:
             if trade.second < until:
                 self._remember(trade, uncovered, is_recorded=True)

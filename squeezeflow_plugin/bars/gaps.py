@@ -34,7 +34,7 @@ class MarketGaps:
     """One market. ``accepts`` says whether a trade can still be merged into its bar."""
 
     __slots__ = (
-        "_accepts", "_cleared", "_left_out", "_lowest", "_second", "_since", "_told", "_whole", "base",
+        "_accepts", "_cleared", "_left_out", "_second", "_since", "_told", "_whole", "base",
         "continuity", "holes", "lacking", "last", "last_id", "last_ns", "market", "pending",
     )  # fmt: skip
 
@@ -53,7 +53,6 @@ class MarketGaps:
         self._accepts = accepts
         self._since = FAR  # the second it was first live in
         self._whole = FAR  # the first one all of whose trades can be known
-        self._lowest = (-1, 0)  # the lowest id of the sequence, and that trade's time
         self._second = -1  # the last one that was settled
         self._told: list[Span] = []  # the doubted seconds as the ledger knows them
         self._cleared: list[Span] = []  # seconds it must learn are complete, unless they are doubted
@@ -143,7 +142,8 @@ class MarketGaps:
         """From this second on trades may be missed; it may lie back."""
         if self.base is None and self._since == FAR:
             return
-        base = self._begin(min(self._since, second)) if self.base is None else self.base
+        first = min(self._since, second)
+        base = self._begin(first, first) if self.base is None else self.base
         # a clock that went ahead makes it seem later than it was; nothing is known after the last trade
         known_ns = self.last_ns if self.pending is None else self.pending.after_ns
         second = max(min(second, (known_ns - self._late_ns) // NS_PER_SECOND), base)
@@ -164,37 +164,39 @@ class MarketGaps:
     def silent(self, second: int, now_ns: int) -> None:
         """Connected, but without a trade for so long that the exchange is asked whether it has any."""
         if self.base is None and self._since != FAR:
-            self._begin(self._since)
+            self._begin(self._since, self._since)
         if self.base is not None and self.pending is None:
             self.pending = Pending(second, self.last_id, self.last_ns, now_ns, second, now_ns, doubts=False)
+
+    def resume(self, uncovered: Uncovered) -> None:
+        """The next trades, up to ``interrupted``, are of an earlier run, which left these seconds uncovered.
+
+        No id tells what was missed before the first of them; the first of these seconds does.
+        """
+        if self.continuity.sequence:
+            first = uncovered.spans[0][0]
+            self._begin(uncovered.since, first)
+            self.pending = Pending(first, self.last_id, self.last_ns)
 
     def interrupted(self, uncovered: Uncovered) -> None:
         """The trades so far are of an earlier run, which left these seconds uncovered."""
         if not self.continuity.sequence:
             self._reopen(uncovered)
             return
-        self.holes.hasten()
-        first = uncovered.spans[0][0]
-        if self.base is None:
-            self._begin(first)
-        elif self.last >= 0 and first <= self.base:
-            # no id tells what was missed before the first trade; a time does
-            self._whole = first
-            self.holes.miss_ids("", first * NS_PER_SECOND, 0, *self._lowest, since_ns=0)
-        self.down(uncovered.spans[-1][0])
-        if self.pending is not None:
-            # What was not covered before, and is no hole by its ids, is complete by them.
-            self._cleared.append((self._whole, self.pending.start))
+        start = max(min(uncovered.spans[-1][0], self.last_ns // NS_PER_SECOND), uncovered.since)
+        self.pending = Pending(start, self.last_id, self.last_ns)
+        # What was not covered before, and is no hole by its ids, is complete by them.
+        self._cleared.append((uncovered.spans[0][0], start))
 
-    def _begin(self, second: int) -> int:
-        """Nothing was heard, and from this second on everything can be asked for."""
-        self.base = self._whole = second
-        self.last_ns = second * NS_PER_SECOND
-        return second
+    def _begin(self, base: int, after: int) -> int:
+        """Nothing was heard yet, and from second ``after`` on everything can be asked for."""
+        self.base = self._whole = base
+        self.last_ns = after * NS_PER_SECOND
+        return base
 
     def _reopen(self, uncovered: Uncovered) -> None:
         """Ask again for everything that was not covered, of which the times of trades alone tell."""
-        self._begin(uncovered.since)
+        self._begin(uncovered.since, uncovered.since)
         for span, before, after in uncovered.missed():
             last_id, last_ns = "", span[0] * NS_PER_SECOND
             if before is not None:
@@ -266,7 +268,6 @@ class MarketGaps:
             self.holes.lose(gap, touched(self.last_ns, trade.exchange_ns), BROKEN)
         elif newest <= self.last:
             if self._accepts(trade):
-                self._lowest = min(self._lowest, (first, trade.exchange_ns))
                 self.holes.fill(first, newest, trade.exchange_ns)
             return
         elif first > self.last + 1 and (self.last >= 0 or self._lacks_beginning(trade, recovered)):
@@ -277,8 +278,6 @@ class MarketGaps:
             for number in self._left_out:
                 self.holes.fill(number, number, trade.exchange_ns)
         self._left_out.clear()
-        if self.last < 0:
-            self._lowest = first, trade.exchange_ns
         self.last, self.last_id, self.last_ns = newest, trade.trade_id, trade.exchange_ns
         if not recovered:
             self._back()

@@ -164,11 +164,6 @@ class Holes:
         if self._open:
             self._open = [hole for hole in self._open if at_ns > hole.after_ns]
 
-    def hasten(self) -> None:
-        """No more trades come that would merely be late."""
-        for hole in self._open:
-            hole.since_ns = hole.next_ns = 0
-
     def doubted(self, oldest: int, now_ns: int) -> list[Span]:
         """The seconds that lack trades; those before ``oldest`` are forgotten."""
         self._spans = within(self._spans, oldest, FAR)

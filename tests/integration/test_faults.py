@@ -35,7 +35,6 @@ def test_a_kill_a_full_disk_an_empty_redis_and_a_dead_influxdb(tmp_path: Path) -
         "kill_collector": 1, "refuse_writes": 1, "flush_redis": 1, "kill_influx": 1, "kills": 1
     }  # fmt: skip  # one line
     assert outcome.verdict.trades > 1000
-    assert outcome.verdict.uncovered > 0
 
 
 @pytest.mark.slow

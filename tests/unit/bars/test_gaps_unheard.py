@@ -228,7 +228,8 @@ def test_trades_that_are_in_no_bar_say_nothing_after_a_restart() -> None:
     early, ahead = trade(1, 0.5), trade(4, 900, received=5.5)
     watch = restarted([(2, 6)], [early, trade(2, 3.5), ahead], since=2, sequence=True)
     gaps = watch.of(MARKET)
-    assert (gaps.base, gaps.last_id) == (START + 3, "2")
+    assert gaps.last_id == "2"
+    assert not list(watch.due(LATER)), "what was missed before the first trade is on record"
 
 
 def test_a_market_of_a_sequence_that_was_never_heard_is_asked_about_after_a_restart() -> None:
@@ -246,19 +247,22 @@ def test_a_market_of_a_sequence_that_was_never_heard_is_asked_about_after_a_rest
 
 
 def test_what_was_missed_before_the_first_trade_of_an_earlier_run_is_asked_for_by_its_time() -> None:
-    """Trades 7 and 9 came with the second that was not stored, 8 too late for its place."""
-    heard = [trade(number, 4.9 + (number - 7) / 50) for number in (8, 9, 7)]
+    """Trades 8, 9 and 6, in this order, came with the second that was not stored."""
+    heard = [trade(number, 4.9 + (number - 8) / 50) for number in (8, 9, 6)]
     watch = restarted([(2, 4)], heard[:2], heard[2:], since=2, sequence=True)
+    gaps = watch.of(MARKET)
     watch.live([MARKET], START + 8, ns(8.1))
     watch.add([trade(10, 9.5)])
-    wanted = Gap(MARKET, "", ns(4), "7", ns(4.9))
-    assert list(watch.due(LATER)) == [wanted]
-    assert watch.settle(START + 10, LATER) == (
-        Interval(MARKET, START + 5, START + 9),
-        Interval(MARKET, START + 4, START + 5, complete=False),
-    )
-    watch.of(MARKET).answered(wanted, complete=True, now_ns=LATER)
-    assert watch.settle(START + 11, LATER) == (Interval(MARKET, START + 4, START + 5),)
+    before, between = watch.due(LATER)
+    assert before == Gap(MARKET, "", ns(4), "6", ns(4.86))
+    assert (between.after_id, between.before_id) == ("6", "8")
+    freed = Interval(MARKET, START + 5, START + 9)
+    doubted = Interval(MARKET, START + 4, START + 5, complete=False)
+    assert watch.settle(START + 10, LATER) == (freed, doubted)
+    gaps.answered(before, complete=True, now_ns=LATER)
+    assert watch.settle(START + 11, LATER) == ()
+    gaps.take(trade(7, 4.88), recovered=True)
+    assert watch.settle(START + 12, LATER) == (Interval(MARKET, START + 4, START + 5),)
 
 
 def test_of_two_gaps_without_a_trade_before_them_each_has_its_own_answer() -> None:
