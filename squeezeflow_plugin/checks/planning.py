@@ -56,7 +56,8 @@ CONSTANTS: Mapping[str, Constant] = MappingProxyType({
     "bot_row": Constant(400.0, "B/row", "assumed, not measured: an asset's second in the bot"),
     "trade_cpu": Constant(14.5, "us/trade", "20,000 trades/s on eight wires (benchmarks/bench_load.py)"),
     "collector_cpu": Constant(0.034, "cores", "collector in an hour of 190 trades/s, those taken off"),
-    "decision_cpu": Constant(0.018, "cores/pair", "FreqTrade with three pairs, a decision a second"),
+    "bot_cpu": Constant(0.026, "cores", "FreqTrade with three and twenty pairs, the pairs taken off"),
+    "decision_cpu": Constant(0.0034, "cores/pair", "FreqTrade with three and twenty pairs, every second"),
     "influx_cpu": Constant(0.0044, "cores/bar/s", "influxd in hours of 6 bars/s (benchmarks/bench_plan.py)"),
     "influx_base": Constant(50.0, "MB", "influxd 1.6 with four hours of 6 markets, these taken off"),
     "influx_held": Constant(790.0, "B/bar", "influxd with a day of 20 markets: 1,400 MB resident"),
@@ -216,7 +217,7 @@ def _memory(settings: Settings, load: Load) -> dict[str, int]:
 def _cores(settings: Settings, load: Load) -> dict[str, float]:
     cores = {
         "collector": _of("collector_cpu") + load.trades_per_s * _of("trade_cpu") / 1e6,
-        "freqtrade": settings.max_symbols * _of("decision_cpu"),
+        "freqtrade": _of("bot_cpu") + settings.max_symbols * _of("decision_cpu"),
     }
     if settings.influx_url:
         cores["influxd"] = load.bars_per_s * _of("influx_cpu")
