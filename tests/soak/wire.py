@@ -26,7 +26,7 @@ from tests.soak import wire_market
 from tests.soak.inner import Inner, InnerFault, TroubledBus, Troubles, inner_script
 from tests.soak.stepped import LoopClock, run_stepped
 from tests.soak.wire_exchanges import Exchanges
-from tests.soak.wire_judge import Played, WireOutcome, judged
+from tests.soak.wire_judge import JUDGED_S, Played, WireOutcome, judged
 from tests.soak.wire_life import COLLECTOR, Life, World
 from tests.soak.wire_market import RUN_S, START
 from tests.soak.wire_reader import WireReader
@@ -35,6 +35,8 @@ MARKETS = 32
 """So many markets are made; the seeds share them, so many at a time."""
 SHARED_BY = 8
 FAULTS_S = (8, 36)
+LONGEST_S = RUN_S + 30
+"""A connection that was down again and again tries seldom: until then what it missed may be asked for."""
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of a random name is made in it
 
 
@@ -81,7 +83,11 @@ async def _play(played: Played, folder: Path) -> tuple[int, Tally]:
             await life.kill(torn=fault.torn)
             await _until(fault.stop_s, None, around)
         life = Life(world)
-        await _until(RUN_S - 5, life.run(), around)
+        around.append(asyncio.ensure_future(life.run()))
+        await _until(RUN_S - 5, None, around)
+        while life.waits_for(START + JUDGED_S[1]) and troubles.now_s() < LONGEST_S:
+            await _until(troubles.now_s() + 1, None, around)
+        await _end(around.pop())
         await life.stop()
         reader.read()
     finally:
@@ -106,8 +112,12 @@ async def _until(
             task.result()
     finally:
         for task in living:
-            task.cancel()
-        await asyncio.gather(*living, return_exceptions=True)
+            await _end(task)
+
+
+async def _end(task: asyncio.Future[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _empty(bus: TroubledBus, troubles: Troubles) -> None:

@@ -118,6 +118,12 @@ class Life:
         if torn:
             self._journal.tear()
 
+    def waits_for(self, second: int) -> bool:
+        """Whether what a market missed before that second may still be asked for, once it is live again."""
+        watch = self._closer.watch
+        waits = (watch.of(each.market).pending for each in self._world.instruments)
+        return any(each is not None and each.doubts and each.start < second for each in waits)
+
     def _shut(self) -> None:
         self._journal.close()
         self._store.close()

@@ -27,7 +27,7 @@ from tests.soak import wire_binance
 DIALECTS: Mapping[str, Dialect] = {**dialects(), **wire_binance.DIALECTS}
 ORIGIN = whole_minute(1_767_225_600)
 START = ORIGIN + 120
-RUN_S = 70
+RUN_S = 60
 EXCHANGES = 7
 BUCKET_MS = 100
 """Trades that are sent within it share a step."""
