@@ -35,6 +35,8 @@ MARKETS = 32
 """So many markets are made; the seeds share them, so many at a time."""
 SHARED_BY = 8
 FAULTS_S = (8, 36)
+CLOSING_S = 3
+"""What was recovered last is in the store so many seconds later."""
 LONGEST_S = RUN_S + 30
 """A connection that was down again and again tries seldom: until then what it missed may be asked for."""
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of a random name is made in it
@@ -84,9 +86,10 @@ async def _play(played: Played, folder: Path) -> tuple[int, Tally]:
             await _until(fault.stop_s, None, around)
         life = Life(world)
         around.append(asyncio.ensure_future(life.run()))
-        await _until(RUN_S - 5, None, around)
+        await _until(RUN_S - 5 - CLOSING_S, None, around)
         while life.waits_for(START + JUDGED_S[1]) and troubles.now_s() < LONGEST_S:
             await _until(troubles.now_s() + 1, None, around)
+        await _until(troubles.now_s() + CLOSING_S, None, around)
         await _end(around.pop())
         await life.stop()
         reader.read()

@@ -33,6 +33,7 @@ SILENCE_LIMIT_S = 15.0
 HORIZON_S = 600
 _CAPACITY = 7200
 _LOOK_AGAIN_NS = NS_PER_SECOND // 10
+_SOON_NS = 2 * NS_PER_SECOND
 
 
 @dataclass(frozen=True)
@@ -119,10 +120,14 @@ class Life:
             self._journal.tear()
 
     def waits_for(self, second: int) -> bool:
-        """Whether what a market missed before that second may still be asked for, once it is live again."""
+        """Whether what a market missed before that second is about to be asked for, or will be once the
+        market is live again."""
         watch = self._closer.watch
+        due = watch.due(self._world.clock.now_ns() + _SOON_NS)
         waits = (watch.of(each.market).pending for each in self._world.instruments)
-        return any(each is not None and each.doubts and each.start < second for each in waits)
+        return any(gap.after_ns < second * NS_PER_SECOND for gap in due) or any(
+            each is not None and each.doubts and each.start < second for each in waits
+        )
 
     def _shut(self) -> None:
         self._journal.close()
