@@ -126,7 +126,8 @@ class Life:
         due = watch.due(self._world.clock.now_ns() + _SOON_NS)
         waits = (watch.of(each.market).pending for each in self._world.instruments)
         return any(gap.after_ns < second * NS_PER_SECOND for gap in due) or any(
-            each is not None and each.doubts and each.start < second for each in waits
+            each is not None and each.doubts and each.start < second and (each.live_ns < 0 or not each.tries)
+            for each in waits
         )
 
     def _shut(self) -> None:
