@@ -11,13 +11,16 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from typing import TypeVar
 
 from squeezeflow_plugin.clock import Clock
 from squeezeflow_plugin.errors import StoreError
 from squeezeflow_plugin.market import NS_PER_SECOND
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.layout import is_imported
-from squeezeflow_plugin.store.rolling import Periods, StoreKeeper
+from squeezeflow_plugin.store.rolling import Periods, Rolled, StoreKeeper
 
 _LOG = logging.getLogger(__name__)
 MARGIN_S = 300
@@ -26,6 +29,7 @@ _TURN_S = 60
 _DAY_S = 86_400
 _QUIET_S = 0.35
 _LONGEST_WAIT_S = 2.0
+_T = TypeVar("_T")
 
 
 class StoreKeeping:
@@ -71,22 +75,13 @@ class StoreKeeping:
             self._quiet.set()
 
     def turn(self, before: int) -> None:
-        """Roll what ended by second ``before``, drop what is older than the retention; logs, never raises."""
-        try:
-            keeper = StoreKeeper(self._settings.store_path, self._periods, self._pause)
-            try:
-                rolled = keeper.roll_over(before)
-                dropped = 0
-                if self._settings.retention_days:
-                    oldest = before - self._settings.retention_days * _DAY_S
-                    dropped = keeper.retain(oldest, spared=is_imported)
-            finally:
-                keeper.close()
-        except StoreError as error:
-            if not self._stopping:
-                self._failed()
-                _LOG.error("roll-over: %s; it is tried again when the next period is over", error)
-            return
+        """Roll what ended by second ``before``, drop what is older than the retention; logs, never raises.
+
+        Dropping does not wait for what cannot be rolled: where the disk is full it makes the room that
+        rolling needs, and a partition that cannot be read must not keep the store growing.
+        """
+        rolled = self._taken(partial(self._roll, before), Rolled())
+        dropped = self._taken(partial(self._retain, before), 0)
         if rolled.partitions or dropped:
             _LOG.info(
                 "roll-over: %d records with %d bars into %d partitions, %d older than %d days dropped",
@@ -96,6 +91,29 @@ class StoreKeeping:
                 dropped,
                 self._settings.retention_days,
             )
+
+    def _taken(self, step: Callable[[], _T], failed: _T) -> _T:
+        """What a step returns; ``failed`` where the store refuses it, which is said and counted."""
+        try:
+            return step()
+        except StoreError as error:
+            if not self._stopping:
+                self._failed()
+                _LOG.error("roll-over: %s; it is tried again when the next period is over", error)
+            return failed
+
+    def _retain(self, before: int) -> int:
+        if not self._settings.retention_days:
+            return 0
+        with closing(self._keeper()) as keeper:
+            return keeper.retain(before - self._settings.retention_days * _DAY_S, spared=is_imported)
+
+    def _roll(self, before: int) -> Rolled:
+        with closing(self._keeper()) as keeper:
+            return keeper.roll_over(before)
+
+    def _keeper(self) -> StoreKeeper:
+        return StoreKeeper(self._settings.store_path, self._periods, self._pause)
 
     def _pause(self) -> None:
         """Between two steps: wait for a quiet moment; raises StoreError once the collector stops."""

@@ -78,7 +78,7 @@ class TradeJournal:
         self._lock_fd = self._lock()
         try:
             segments = self.segments()
-            self._next_number = _number(segments[-1]) + 1 if segments else 1
+            self._next_number = self._first_number = _number(segments[-1]) + 1 if segments else 1
             if segments:
                 self._cut_torn_tail(segments[-1])
         except BaseException:
@@ -151,18 +151,27 @@ class TradeJournal:
         return self._replay(from_second, _BEGINNING, place), self._replay(from_second, place, _END)
 
     def prune(self, before_second: int) -> int:
-        """Delete the segments whose every trade was received before that local second; how many went."""
-        pruned = 0
-        for segment in self.segments():
-            if segment == self._path or self._newest_received(segment) >= before_second:
+        """Delete the segments whose every trade was received before that local second; how many went.
+
+        An earlier process's clock may have been ahead, and its segments seem to be of times to come: they go
+        with the first one of this process, which is younger than they are, whatever they say.
+        """
+        closed = [segment for segment in self.segments() if segment != self._path]
+        count = 0
+        for at, segment in enumerate(closed):
+            newest = self._newest_received(segment)
+            is_own = _number(segment) >= self._first_number
+            if newest < before_second and (at == count or (is_own and newest >= 0)):
+                count = at + 1
+            elif is_own and newest >= before_second:
                 break
+        for segment in closed[:count]:
             try:
                 segment.unlink()
             except OSError as error:
                 raise JournalError(f"{segment}: cannot delete: {error.strerror}") from error
             self._received.pop(segment, None)
-            pruned += 1
-        return pruned
+        return count
 
     def close(self) -> None:
         """Sync and let go of the directory; a second call does nothing."""

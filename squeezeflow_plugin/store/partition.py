@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ class PartitionWriter:
         self._writers: list[pq.ParquetWriter] = []
         self.records = 0
         self.bars = 0
-        with _disk_errors(directory):
+        with disk_errors(directory):
             for target, schema in zip(self._targets, (BARS, CLOSINGS), strict=True):
                 dictionaries = [field.name for field in schema if field.type == _NAME]
                 encodings = {
@@ -128,7 +128,7 @@ class PartitionWriter:
 
     def add(self, closings: Closings, rows: Rows) -> None:
         """The next block: its closings and the bars they carry; blocks come in the order of time."""
-        with _disk_errors(self._directory):
+        with disk_errors(self._directory):
             self._writers[1].write_table(self._closings_table(closings), row_group_size=1 << 30)
             rows, groups = self._ordered(rows)
             table = self._bars_table(rows, groups)
@@ -142,7 +142,7 @@ class PartitionWriter:
 
     def finish(self) -> int:
         """Both files on the disk under their names; returns their bytes."""
-        with _disk_errors(self._directory):
+        with disk_errors(self._directory):
             for writer in self._writers:
                 writer.close()
             for target in self._targets:
@@ -152,12 +152,13 @@ class PartitionWriter:
             return sum(target.stat().st_size for target in self._targets)
 
     def abandon(self) -> None:
-        """Take away whatever is there without its name."""
-        with ExitStack() as all_of_it:
+        """Take away whatever is there without its name. Raises StoreError where the disk refuses that."""
+        for writer in self._writers:
+            with suppress(OSError):  # a full disk refuses the end of the file too, and it goes anyway
+                writer.close()
+        with disk_errors(self._directory):
             for target in self._targets:
-                all_of_it.callback(_unfinished(target).unlink, missing_ok=True)
-            for writer in self._writers:
-                all_of_it.callback(writer.close)
+                _unfinished(target).unlink(missing_ok=True)
 
     def _ordered(self, rows: Rows) -> tuple[Rows, npt.NDArray[np.int64]]:
         """Rows by (market's name, known, collector, place), and the first row of each market."""
@@ -245,7 +246,8 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _disk_errors(directory: Path) -> Iterator[None]:
+def disk_errors(directory: Path) -> Iterator[None]:
+    """What the disk refuses is a StoreError that names the partitions' directory."""
     try:
         yield
     except OSError as error:

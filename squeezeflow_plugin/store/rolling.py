@@ -43,6 +43,7 @@ from squeezeflow_plugin.store.partition import (
     PartitionWriter,
     bars_file,
     closings_file,
+    disk_errors,
 )
 from squeezeflow_plugin.store.partition_reader import PartitionReader
 from squeezeflow_plugin.store.sqlite import open_writer, transaction, typed_errors
@@ -98,18 +99,27 @@ class StoreKeeper:
         self._connection.close()
 
     def roll_over(self, before: int) -> Rolled:
-        """Move every block that ended by second ``before`` into partitions, and make ended days one."""
+        """Move every block that ended by second ``before`` into partitions, and make ended days one.
+
+        A period that cannot be rewritten keeps none of the others from it; the first failure is raised when
+        all have had their turn.
+        """
         total = Rolled()
+        failures: list[StoreError] = []
         with self._alone() as alone:
-            if not alone:
-                return total
-            for start, stop in self._due(before):
-                wrote = self._rewrite(start, stop)
+            for start, stop in self._due(before) if alone else ():
+                try:
+                    wrote = self._rewrite(start, stop)
+                except StoreError as error:
+                    failures.append(error)
+                    continue
                 total = Rolled(
                     total.partitions + wrote.partitions,
                     total.records + wrote.records,
                     total.bars + wrote.bars,
                 )
+        if failures:
+            raise failures[0]
         return total
 
     def retain(self, since: int, spared: Callable[[str], bool] = lambda _: False) -> int:
@@ -310,15 +320,17 @@ class StoreKeeper:
             raise self._corrupt("its list of partitions cannot be read") from error
 
     def _remove(self, partition: Partition) -> None:
-        for file in (bars_file, closings_file):
-            file(self._directory, partition.name).unlink(missing_ok=True)
+        with disk_errors(self._directory):
+            for file in (bars_file, closings_file):
+                file(self._directory, partition.name).unlink(missing_ok=True)
 
     def _sweep(self) -> None:
         """Remove files of ours that are not listed: what a kill has left."""
         listed = {partition.name for partition in self._listed(LOWEST, HIGHEST)}
-        for file in self._directory.iterdir():
-            if file.name.endswith(SUFFIXES) and file.name.partition(".")[0] not in listed:
-                file.unlink(missing_ok=True)
+        with disk_errors(self._directory):
+            for file in self._directory.iterdir():
+                if file.name.endswith(SUFFIXES) and file.name.partition(".")[0] not in listed:
+                    file.unlink(missing_ok=True)
 
     @contextmanager
     def _alone(self) -> Iterator[bool]:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from squeezeflow_plugin.collector.keeping import MARGIN_S, StoreKeeping
 from squeezeflow_plugin.market import Bar, ClosingRecord
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
-from squeezeflow_plugin.store.rolling import Periods
+from squeezeflow_plugin.store.rolling import Periods, StoreKeeper
 
 T0 = 1_723_161_600
 DAY = 86_400
@@ -80,6 +81,26 @@ def test_a_failure_is_said_and_counted(
     )
     with caplog.at_level(logging.ERROR):
         keeping.turn(T0 + 40)
-    assert len(failures) == 1
+    assert len(failures) == 2  # neither dropping nor rolling
     assert "store.partitions cannot be used" in caplog.text
     assert rows(settings) == 103
+
+
+def test_a_damaged_partition_keeps_nothing_from_being_dropped(
+    settings: Settings, store: EmbeddedBarStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(StoreKeeper(settings.store_path, Periods(10, 40))) as keeper:
+        keeper.roll_over(T0 + 10)
+    [newest] = (settings.data_dir / "store.partitions").glob(f"{T0}-*.bars.parquet")
+    newest.write_bytes(b"")
+    failures: list[None] = []
+    keeping = StoreKeeping(
+        settings, SteppedClock(0), lambda: None, lambda: failures.append(None), Periods(10, 40)
+    )
+    keeping.turn(T0 + 40)
+    assert newest.name in caplog.text
+    assert len(failures) == 1
+    connection = sqlite3.connect(settings.store_path)
+    starts = {start for (start,) in connection.execute("SELECT start FROM partitions")}
+    connection.close()
+    assert starts == {start // 40 * 40 for start in (T0 - 9 * DAY, T0 - DAY)} | {T0}

@@ -80,6 +80,16 @@ def test_a_trade_dated_far_ahead_keeps_no_segment_alive(tmp_path: Path) -> None:
         assert journal.prune(START + 1) == 1
 
 
+def test_segments_of_a_clock_that_was_ahead_go_with_those_that_came_after_them(tmp_path: Path) -> None:
+    filled(tmp_path, range(1000, 1010), segment_s=5)
+    with TradeJournal(tmp_path, segment_s=5) as journal:
+        for number in range(16):
+            journal.append(batch(number, 1))
+        assert journal.prune(START) == 0  # this process's own trades are all to be kept
+        assert journal.prune(START + 5) == 3
+        assert list(journal.replay(0)) == [trade for n in range(5, 16) for trade in batch(n, 1)]
+
+
 def numbers(trades: Iterator[Trade]) -> list[int]:
     return [each.second - START for each in trades]
 

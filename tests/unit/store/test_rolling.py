@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import math
+import resource
+import signal
 import sqlite3
 import struct
 from collections.abc import Iterator
@@ -210,6 +212,20 @@ def test_a_damaged_partition_is_named_and_left(
     assert hot(path) == [T0 + 1]
 
 
+def test_a_damaged_partition_keeps_no_other_period_from_being_rolled(
+    path: Path, store: EmbeddedBarStore, keeper: StoreKeeper
+) -> None:
+    store.append(record(second) for second in range(T0, T0 + 20))
+    keeper.roll_over(T0 + 10)
+    [file] = partition_dir(path).glob("*.bars.parquet")
+    file.write_bytes(b"")
+    store.append(record(second) for second in range(T0 + 20, T0 + 100))
+    with pytest.raises(StoreCorruptError, match=NAMED):
+        keeper.roll_over(T0 + 100)
+    assert listed(path) == [(0, 10), (40, 80), (80, 90), (90, 100)]
+    assert hot(path) == list(range(T0 + 10, T0 + 40))
+
+
 def test_a_damaged_row_is_not_rolled(path: Path, store: EmbeddedBarStore, keeper: StoreKeeper) -> None:
     store.append([record(T0)])
     query(path, "UPDATE bars SET packed = zeroblob(length(packed))")
@@ -230,6 +246,33 @@ def test_a_pause_that_gives_up_leaves_the_store_whole(path: Path, store: Embedde
     keeper.close()
     assert files(path) == set()
     assert len(list(store.records(T0, T0 + 40))) == 40
+
+
+@pytest.mark.parametrize("allowed_bytes", [0, 100, 1_000, 10_000])
+def test_a_disk_that_refuses_at_any_byte_is_a_store_error_and_leaves_nothing_behind(
+    path: Path, store: EmbeddedBarStore, keeper: StoreKeeper, allowed_bytes: int
+) -> None:
+    store.append(record(second) for second in range(T0, T0 + 40))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (allowed_bytes, limits[1]))
+        with pytest.raises(StoreError):
+            keeper.roll_over(T0 + 40)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert hot(path) == list(range(T0, T0 + 40))
+    assert keeper.roll_over(T0 + 40) == Rolled(1, 40, 40)
+    assert len(files(path)) == 2
+
+
+def test_what_a_kill_left_and_cannot_be_removed_is_a_store_error(
+    path: Path, store: EmbeddedBarStore, keeper: StoreKeeper
+) -> None:
+    (partition_dir(path) / "left.bars.parquet").mkdir(parents=True)
+    with pytest.raises(StoreError, match="cannot be written"):
+        keeper.roll_over(T0)
 
 
 def test_a_directory_that_cannot_be_made_is_named(
