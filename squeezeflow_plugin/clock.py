@@ -19,6 +19,13 @@ class Clock(Protocol):
 
     def now_ns(self) -> int: ...
 
+    def wall_lead_ns(self) -> int:
+        """How far the machine's wall clock was stepped ahead of ``now_ns`` since the start, by whatever.
+
+        Negative where it was stepped back. A time service that comes late, a suspended machine.
+        """
+        ...
+
     def sleep_until(self, when_ns: int) -> None:
         """Block until ``now_ns() >= when_ns``; return at once where it already is."""
         ...
@@ -36,6 +43,9 @@ class SystemClock:
 
     def now_ns(self) -> int:
         return self._anchor_ns + time.monotonic_ns()
+
+    def wall_lead_ns(self) -> int:
+        return time.time_ns() - self.now_ns()
 
     def sleep_until(self, when_ns: int) -> None:
         while (left := when_ns - self.now_ns()) > 0:
@@ -65,6 +75,9 @@ class SteppedClock:
         if by_ns < 0:
             raise ValueError(f"a clock never steps back, was asked to advance by {by_ns} ns")
         self._now_ns += by_ns
+
+    def wall_lead_ns(self) -> int:
+        return 0
 
     def sleep_until(self, when_ns: int) -> None:
         self._now_ns = max(self._now_ns, when_ns)

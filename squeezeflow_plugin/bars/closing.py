@@ -9,7 +9,9 @@ Nothing here asks for the time: the caller hands in local nanoseconds with every
 same events give the same records.
 
 The first second is chosen when the first exchange's offset is known - a host an hour ahead would
-otherwise close an hour that has not happened - or after a grace, when nobody says anything.
+otherwise close an hour that has not happened - or after a grace, when nobody says anything. A start
+long after the last stored second has no such grace: a machine without a battery, or one whose time service
+did not come up with its network, may be years ahead, and what is closed once is closed.
 """
 
 from __future__ import annotations
@@ -31,6 +33,9 @@ UNHEARD_NS = 2 * NS_PER_SECOND
 """So long a stream may take to bring a trade that the exchange's REST API knows."""
 AHEAD_S = 2
 """Trades dated further ahead of market time are in quarantine until their second comes."""
+LONG_S = 3600
+"""A clock that says that more has passed since the last stored second is believed only with an exchange."""
+_NEVER_NS = 1 << 62
 MOST_REPLAYED_S = 60
 """Older trades hardly come when a subscription begins."""
 _MERGED = frozenset({Outcome.NEW, Outcome.REVISION})
@@ -74,6 +79,8 @@ class Closer:
         self._grace_ns = int(grace_s * NS_PER_SECOND)
         self._closed_ns = 0
         self._is_settled = False
+        self._is_long_after = False
+        """Whether, by the local clock, the start came much later than the last stored second."""
         self._called_ns = started_ns
         """Local time of the last close."""
         self._refused: list[Refused] = []
@@ -108,6 +115,7 @@ class Closer:
                 since.setdefault(market, record.second)
         if first is None or last is None:
             raise ValueError("there is no record to resume from")
+        self._is_long_after = self._started_ns // NS_PER_SECOND - last > LONG_S
         first = max(first, last - self.builder.horizon_s + 1)
         until = last + self.builder.horizon_s + 1
         heard = self.watch.interrupted(trades, later, self.ledger.intervals(), since, until)
@@ -194,7 +202,9 @@ class Closer:
         """
         self._listen()
         offset_ns = self.offsets.market_offset_ns()
-        begins = self._started_ns + self._grace_ns if offset_ns is None else self._started_ns
+        begins = self._started_ns
+        if offset_ns is None:
+            begins = _NEVER_NS if self._is_long_after else self._started_ns + self._grace_ns
         return max(begins, self._deadline_ns(self._next_second(offset_ns or 0), offset_ns or 0))
 
     def close(self, local_now_ns: int) -> ClosingRecord:

@@ -20,8 +20,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from squeezeflow_plugin.bars.closing import Closer
-from squeezeflow_plugin.bars.outcomes import Outcome
+from squeezeflow_plugin.bars.closing import LONG_S, Closer
 from squeezeflow_plugin.clock import Clock, SystemClock
 from squeezeflow_plugin.collector.choosing import MarketChoice
 from squeezeflow_plugin.collector.instruments import open_markets
@@ -32,6 +31,7 @@ from squeezeflow_plugin.collector.keeping import StoreKeeping
 from squeezeflow_plugin.collector.loading import preparing
 from squeezeflow_plugin.collector.outlets import Outlets
 from squeezeflow_plugin.collector.recovering import Recoverer, continuity_of
+from squeezeflow_plugin.collector.refusing import RefusalLog
 from squeezeflow_plugin.collector.serving import check_free
 from squeezeflow_plugin.collector.sharding import sharded
 from squeezeflow_plugin.collector.stats import Counted, Stats, Tally, write_stats
@@ -285,9 +285,14 @@ class Collector:
         behind_s = self._clock.now_ns() // NS_PER_SECOND - last
         if behind_s < -1:
             _LOG.warning("the store is %d s ahead of the clock; nothing is closed until then", -behind_s)
+        if behind_s > LONG_S:
+            _LOG.warning(
+                "the store ends %d s before the clock; closed on once an exchange is heard", behind_s
+            )
         _LOG.info("recovered: goes on after second %d, %d s behind the clock", last, behind_s)
 
     async def _close_seconds(self, closer: Closer, intake: Intake) -> None:
+        refusals = RefusalLog()
         while True:
             now_ns, due_ns = self._clock.now_ns(), closer.due_local_ns()
             if now_ns < due_ns:
@@ -298,17 +303,7 @@ class Collector:
             self._tally.bars += len(record.bars)
             self._tally.revisions += len(record.revisions)
             self._tally.covered = len(record.covered)
-            for refused in closer.take_refused():
-                _LOG.log(
-                    # Every new collector meets trades from before its first second; the others are missing.
-                    logging.DEBUG if refused.outcome is Outcome.EARLIER else logging.WARNING,
-                    "not merged: %d trades of %s (%s), %.2f in quote currency, the last one %s",
-                    refused.count,
-                    refused.market,
-                    refused.outcome.name.lower().replace("_", " "),
-                    refused.quote,
-                    refused.last_id,
-                )
+            refusals.say(closer.take_refused(), now_ns)
             self._tally.records += 1
             await self._queue.put(record)
             await asyncio.sleep(0)  # hours may have to be closed one after the other; the feeds come first

@@ -109,6 +109,12 @@ class LiveFollower:
         """How far the local clock is ahead of market time, negative where behind; 0 below 100 ms."""
         return self._skew.ns
 
+    @property
+    def wall_skew_ns(self) -> int:
+        """The same of the machine's wall clock, which FreqTrade goes by and others may have put right."""
+        skew_ns = self._skew.ns + self._clock.wall_lead_ns()
+        return skew_ns if abs(skew_ns) >= SKEW_NOTICED_NS else 0
+
     def due_ns(self, second: int) -> int:
         """The local time at which the second's record is due."""
         return (second + 1) * NS_PER_SECOND + self._watermark_ns + self._skew.ns

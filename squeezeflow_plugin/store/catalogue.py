@@ -7,6 +7,7 @@ not know, a writer when another process has written in between.
 from __future__ import annotations
 
 import sqlite3
+import sys
 
 import msgspec
 
@@ -92,5 +93,8 @@ class Catalogue:
         self.collector_names.append(name)
 
     def _add_state(self, state: CoverageState) -> None:
+        # Of a year's states each names all markets: one string a name, not one a state, is an eighth of it.
+        covered, uncovered = state
+        state = tuple(map(sys.intern, covered)), tuple(map(sys.intern, uncovered))
         self._state_ids[state] = len(self.states)
         self.states.append(state)

@@ -229,7 +229,7 @@ class Session:
 
     def _clock_veto(self, second: int) -> str:
         """Why a decision of ``second`` cannot be acted on: the clock is off, or it is old; else empty."""
-        skew_ms = self.follower.skew_ns / NS_PER_MS
+        skew_ms = self.follower.wall_skew_ns / NS_PER_MS
         if abs(skew_ms) > self._settings.max_clock_skew_ms:
             return f"the clock is {skew_ms:+.0f} ms off market time"
         limit_ns = (
@@ -355,7 +355,7 @@ class Session:
         self._status.tell(
             self._clock.now_ns(),
             self.desk.next_second,
-            self.follower.skew_ns / NS_PER_MS,
+            self.follower.wall_skew_ns / NS_PER_MS,
             self.errors,
             {pair: self.reason(pair) for pair in self.pairs},
             [position(trade, self.exit_name(trade.pair, trade.trade_id)) for trade in self._trades],

@@ -23,6 +23,9 @@ class FastClock:
     def now_ns(self) -> int:
         return self._base_ns + int((time.time_ns() - self._wall_ns) * self._speed)
 
+    def wall_lead_ns(self) -> int:
+        return 0
+
     def sleep_until(self, when_ns: int) -> None:
         raise AssertionError(f"the collector never blocks, not until {when_ns} either")
 

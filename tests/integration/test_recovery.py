@@ -40,6 +40,9 @@ class FastClock:
     def now_ns(self) -> int:
         return self._base_ns + 50 * (self._clock.now_ns() - self._base_ns)
 
+    def wall_lead_ns(self) -> int:
+        return 0
+
     def sleep_until(self, when_ns: int) -> None:
         raise AssertionError(f"nothing blocks here, not until {when_ns} either")
 

@@ -62,6 +62,9 @@ class LoopClock:
     def jump(self, by_ns: int) -> None:
         self._base_ns += by_ns
 
+    def wall_lead_ns(self) -> int:
+        return 0
+
     def sleep_until(self, when_ns: int) -> None:
         raise AssertionError(f"nothing here blocks, not until {when_ns} either")
 

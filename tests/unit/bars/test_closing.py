@@ -91,6 +91,20 @@ def test_without_any_trade_the_local_clock_is_believed_after_a_grace() -> None:
     assert closer.due_local_ns() == ns(10.4)
 
 
+@pytest.mark.parametrize("years", [1, 0])
+def test_a_clock_far_ahead_of_the_last_record_closes_nothing_before_an_exchange_is_heard(years: int) -> None:
+    first = drained(settled(), ns(1.4))
+    ahead = years * 365 * 86_400 + 7200
+    closer = Closer("test", MARKETS, started_ns=ns(ahead), grace_s=10)
+    closer.resume(first, [])
+    assert drained(closer, ns(ahead + 3600)) == []
+    now = 4000.0 if years else ahead + 3601.0
+    lag = ahead if years else 0.05
+    closer.on_trades([trade(now + n / 10, n, lag=lag) for n in range(5)])
+    records = drained(closer, ns(now + lag))
+    assert [record.second for record in records] == list(range(START + 1, START + int(now) - 1))
+
+
 def test_a_late_trade_rides_with_the_next_record() -> None:
     closer = settled()
     closer.on_trades([trade(0.2, 1)])

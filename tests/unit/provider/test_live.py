@@ -21,6 +21,10 @@ class Scene(SteppedClock):
     def __init__(self, now_ns: int) -> None:
         super().__init__(now_ns)
         self._actions: list[tuple[int, Callable[[], None]]] = []
+        self.stepped_ns = 0
+
+    def wall_lead_ns(self) -> int:
+        return self.stepped_ns
 
     def at(self, when_ns: int, action: Callable[[], None]) -> None:
         self._actions.append((when_ns, action))
@@ -118,6 +122,20 @@ def test_a_local_clock_that_is_ahead_is_noticed() -> None:
             empty.append(second)
     assert set(empty) <= {S}
     assert abs(stage.follower.market_ns() - (stage.clock.now_ns() - stage.skew_ns)) <= 20 * NS_PER_MS
+
+
+def test_a_wall_clock_that_was_put_right_is_right_and_one_put_wrong_is_wrong() -> None:
+    stage = Stage(skew_ms=-5_000)
+    for second in range(S, S + 3):
+        stage.close(second)
+    while not stage.follower.wait().seconds:
+        pass
+    assert abs(stage.follower.wall_skew_ns + 5_000 * NS_PER_MS) <= 20 * NS_PER_MS
+    stage.clock.stepped_ns = 5_000 * NS_PER_MS
+    assert stage.follower.wall_skew_ns == 0
+    assert abs(stage.follower.skew_ns + 5_000 * NS_PER_MS) <= 20 * NS_PER_MS
+    stage.clock.stepped_ns = 65_000 * NS_PER_MS
+    assert abs(stage.follower.wall_skew_ns - 60_000 * NS_PER_MS) <= 20 * NS_PER_MS
 
 
 def test_a_slow_store_is_latency_and_no_skew() -> None:

@@ -41,3 +41,12 @@ def test_too_many_collectors_are_refused(connection: sqlite3.Connection) -> None
         catalogue.intern_collector(connection, f"c{number}", 0)
     with pytest.raises(StoreError, match="'one-more' would be number 1025"):
         catalogue.intern_collector(connection, "one-more", 0)
+
+
+def test_states_that_name_the_same_market_share_its_name(connection: sqlite3.Connection) -> None:
+    writer, reader = Catalogue(), Catalogue()
+    for state in ((("A:x", "B:x"), ()), (("B:x",), ("A:x",))):
+        writer.intern_state(connection, state)
+    reader.load(connection)
+    (both, _), (_, [lost]) = reader.states
+    assert both[0] is lost
