@@ -105,6 +105,7 @@ class Collector:
         self._closer: Closer | None = None
         self._outlets: Outlets | None = None
         self._keeping: StoreKeeping | None = None
+        self._is_mute = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Collect until ``stop`` is set, then let the store take what is closed and return.
@@ -345,7 +346,11 @@ class Collector:
         try:
             write_stats(self._settings.run_dir / "collector.json", self._snapshot(closer))
         except OSError as error:
-            _LOG.error("statistics cannot be written: %s", error)
+            if not self._is_mute:  # a full disk would be given a line a second
+                _LOG.error("statistics cannot be written: %s; this is said once", error)
+            self._is_mute = True
+        else:
+            self._is_mute = False
 
     def _on_stored(self, records: tuple[ClosingRecord, ...]) -> None:
         assert self._closer is not None  # noqa: S101 - records come from it; narrows the type

@@ -174,7 +174,7 @@ class Shipper:
         waiting = []
         for collector in self._collectors():
             last = self._source.last_second(collector)
-            if last is not None and (start := self._next(collector)) <= last:
+            if last is not None and (start := self._next(collector, last)) <= last:
                 waiting.append((start, collector, last))
         if not waiting:
             return False
@@ -228,21 +228,24 @@ class Shipper:
     def _collectors(self) -> tuple[str, ...]:
         return tuple(name for name in self._source.collectors() if self._ships(name))
 
-    def _next(self, collector: str) -> int:
-        """The second to go on with; what the target would refuse for its age is passed over and counted."""
+    def _next(self, collector: str, last: int) -> int:
+        """The second to go on with; what the target would refuse for its age is passed over and counted.
+
+        Beyond ``last``, the collector's newest, where nothing is left; so for one that ended long ago.
+        """
         position = self._positions.get(collector)
         span = self._source.span()
         start = (span[0] if span else 0) if position is None else position + 1
-        if self._keep_s is None:
+        if self._keep_s is None or start > last:
             return start
         oldest = self._clock.now_ns() // NS_PER_SECOND - self._keep_s
         if position is not None and start < oldest:
-            self._positions[collector] = oldest - 1
-            self.status = replace(self.status, expired=self.status.expired + oldest - start)
+            self._positions[collector] = passed = min(oldest - 1, last)
+            self.status = replace(self.status, expired=self.status.expired + passed - position)
             _LOG.error(
                 "shipping: seconds %d to %d of %s are older than %s keeps; they stay in the embedded store",
                 start,
-                oldest - 1,
+                passed,
                 collector,
                 self._name,
             )

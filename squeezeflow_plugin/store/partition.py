@@ -28,7 +28,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]  # ships no types
 
 from squeezeflow_plugin.errors import StoreError
 from squeezeflow_plugin.store.catalogue import COLLECTOR_BITS, Catalogue
-from squeezeflow_plugin.store.layout import COLLECTOR_MASK
+from squeezeflow_plugin.store.layout import COLLECTOR_MASK, HIGHEST, LOWEST
 from squeezeflow_plugin.store.packing import Rows
 from squeezeflow_plugin.store.ticks import RAW, to_ticks
 
@@ -67,9 +67,9 @@ _SPLIT = (*VOLUMES, *COUNTS, "open_ticks", "high_ticks", "low_ticks")
 _DIFFERENCES = ("known", "second", "closed_ns", "close_ticks", "shift")
 _ENCODINGS = dict.fromkeys(_SPLIT, "BYTE_STREAM_SPLIT") | dict.fromkeys(_DIFFERENCES, "DELTA_BINARY_PACKED")
 _GROUP_ROWS = 8192
-_UNFINISHED = ".tmp"
+UNFINISHED = ".tmp"
 _BARS_SUFFIX, _CLOSINGS_SUFFIX = ".bars.parquet", ".closings.parquet"
-SUFFIXES = tuple(f"{kind}{state}" for kind in (_BARS_SUFFIX, _CLOSINGS_SUFFIX) for state in ("", _UNFINISHED))
+SUFFIXES = tuple(f"{kind}{state}" for kind in (_BARS_SUFFIX, _CLOSINGS_SUFFIX) for state in ("", UNFINISHED))
 """How the names of files of ours end, those that are being written included."""
 
 
@@ -94,6 +94,17 @@ def bars_file(directory: Path, name: str) -> Path:
 def closings_file(directory: Path, name: str) -> Path:
     """Where a partition's closings lie."""
     return directory / f"{name}{_CLOSINGS_SUFFIX}"
+
+
+def period_of(name: str) -> tuple[int, int]:
+    """The seconds that a partition of that name is of; all where it does not say.
+
+    >>> period_of("60-120-5eed")
+    (60, 120)
+    """
+    start, _, rest = name.partition("-")
+    stop = rest.partition("-")[0]
+    return (int(start), int(stop)) if start.isdecimal() and stop.isdecimal() else (LOWEST, HIGHEST)
 
 
 class PartitionWriter:
@@ -234,7 +245,7 @@ def _names(ids: npt.NDArray[Any], names: Sequence[str]) -> pa.DictionaryArray:
 
 
 def _unfinished(target: Path) -> Path:
-    return target.with_name(target.name + _UNFINISHED)
+    return target.with_name(target.name + UNFINISHED)
 
 
 def _sync(path: Path) -> None:

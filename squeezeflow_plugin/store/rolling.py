@@ -4,9 +4,9 @@ A period is rewritten as a whole: what its partitions hold and what SQLite has o
 block by block. The order of steps makes a kill harmless at any of them: (1) new files under names nobody
 knows, flushed, renamed, the directory flushed; (2) one transaction that lists them in place of the old ones;
 (3) the old files go; (4) the rows go from SQLite, a few at a time, so that the writer of new records never
-waits long. Killed before (2), the files are swept at the next start; after it, what is left over is in both
-places, the same in both, and goes with the next rewrite. Records that come later for a rolled period stay in
-SQLite until then.
+waits long. Killed before (2), the files are swept once the period is rolled; after it, what is left over is
+in both places, the same in both, and goes with the next rewrite. Records that come later for a rolled
+period stay in SQLite until then.
 """
 
 from __future__ import annotations
@@ -39,11 +39,13 @@ from squeezeflow_plugin.store.layout import (
 from squeezeflow_plugin.store.paging import BARS, snapshot
 from squeezeflow_plugin.store.partition import (
     SUFFIXES,
+    UNFINISHED,
     Closings,
     PartitionWriter,
     bars_file,
     closings_file,
     disk_errors,
+    period_of,
 )
 from squeezeflow_plugin.store.partition_reader import PartitionReader
 from squeezeflow_plugin.store.sqlite import open_writer, transaction, typed_errors
@@ -325,16 +327,26 @@ class StoreKeeper:
                 file(self._directory, partition.name).unlink(missing_ok=True)
 
     def _sweep(self) -> None:
-        """Remove files of ours that are not listed: what a kill has left."""
-        listed = {partition.name for partition in self._listed(LOWEST, HIGHEST)}
+        """Remove what a kill has left: unfinished files, and those whose whole period a listed one has.
+
+        Any other file may be all that there is of its period, beside a SQLite file that was lost or is older.
+        """
+        listed = self._listed(LOWEST, HIGHEST)
+        names = {partition.name for partition in listed}
         with disk_errors(self._directory):
             for file in self._directory.iterdir():
-                if file.name.endswith(SUFFIXES) and file.name.partition(".")[0] not in listed:
+                name = file.name.partition(".")[0]
+                if not file.name.endswith(SUFFIXES) or name in names:
+                    continue
+                period = period_of(name)
+                if file.name.endswith(UNFINISHED) or any(
+                    each.start <= period[0] and period[1] <= each.stop for each in listed
+                ):
                     file.unlink(missing_ok=True)
 
     @contextmanager
     def _alone(self) -> Iterator[bool]:
-        """Whether no other keeper is at work on this store; left-over files are swept where that is so."""
+        """Whether no other keeper is at work on this store; what a kill left is swept where that is so."""
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             lock = os.open(self._directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import pytest
+
 from squeezeflow_plugin.clock import SteppedClock
 from squeezeflow_plugin.collector.shipping import Shipper, open_shipper
 from squeezeflow_plugin.errors import StoreLostError, StoreUnavailableError
@@ -130,6 +132,16 @@ def test_what_is_too_old_for_the_target_is_passed_over(tmp_path: Path) -> None:
     source.append(record(T0 + i) for i in range(100, 300))
     status = ship(source, target, tmp_path / "position", keep_s=50, now=T0 + 300).status
     assert (status.expired, status.records) == (150, 50)
+
+
+def test_a_collector_that_ended_long_ago_lacks_nothing_however_old_its_records_are(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, target = MemoryBarStore(), MemoryTarget()
+    source.append(record(T0 + i, "import") for i in range(10))
+    ship(source, target, tmp_path / "position", keep_s=50, now=T0 + 10)
+    status = ship(source, target, tmp_path / "position", keep_s=50, now=T0 + 100_000).status
+    assert (status.expired, caplog.messages) == (0, [])
 
 
 def test_a_target_that_loses_what_it_acknowledged_is_told_from_one_that_is_down(tmp_path: Path) -> None:

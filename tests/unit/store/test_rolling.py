@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import struct
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -267,10 +268,42 @@ def test_a_disk_that_refuses_at_any_byte_is_a_store_error_and_leaves_nothing_beh
     assert len(files(path)) == 2
 
 
+def test_partitions_outlive_the_loss_of_the_file_that_lists_them(
+    path: Path, store: EmbeddedBarStore, keeper: StoreKeeper
+) -> None:
+    store.append(record(second) for second in range(T0, T0 + 40))
+    keeper.roll_over(T0 + 40)
+    kept = files(path)
+    keeper.close()
+    store.close()
+    path.unlink()
+    with closing(EmbeddedBarStore(path)) as fresh:
+        fresh.append(record(second) for second in range(T0 + 40, T0 + 90))
+        again = StoreKeeper(path, Periods(block_s=10, day_s=40))
+        again.roll_over(T0 + 80)
+        again.roll_over(T0 + 90)
+        again.close()
+    assert kept < files(path)
+    assert len(files(path)) == 6
+
+
+def test_what_a_kill_left_is_removed_once_its_period_is_rolled(
+    path: Path, store: EmbeddedBarStore, keeper: StoreKeeper
+) -> None:
+    store.append(record(second) for second in range(T0, T0 + 40))
+    partition_dir(path).mkdir()
+    for name in (f"{T0}-{T0 + 10}-left.bars.parquet", f"{T0 + 10}-{T0 + 20}-left.closings.parquet.tmp"):
+        (partition_dir(path) / name).touch()
+    keeper.roll_over(T0 + 40)
+    assert len(files(path)) == 3
+    keeper.roll_over(T0 + 40)
+    assert len(files(path)) == 2
+
+
 def test_what_a_kill_left_and_cannot_be_removed_is_a_store_error(
     path: Path, store: EmbeddedBarStore, keeper: StoreKeeper
 ) -> None:
-    (partition_dir(path) / "left.bars.parquet").mkdir(parents=True)
+    (partition_dir(path) / f"{T0}-{T0 + 10}-left.bars.parquet.tmp").mkdir(parents=True)
     with pytest.raises(StoreError, match="cannot be written"):
         keeper.roll_over(T0)
 
