@@ -328,6 +328,7 @@ class Collector:
                 before = now
 
     def _snapshot(self, closer: Closer) -> Stats:
+        stepped_ns, skew_ns = self._clock.wall_lead_ns(), closer.offsets.market_offset_ns()
         return self._tally.snapshot(
             collector=self._settings.collector,
             last_second=closer.last_second,
@@ -335,8 +336,8 @@ class Collector:
             counts=closer.builder.counts,
             reconnects=self._reconnects(),
             pending_records=len(self._queue),
-            offsets_ns=closer.offsets.skews_ns(),
-            skew_ns=closer.offsets.market_offset_ns(),
+            offsets_ns={name: each + stepped_ns for name, each in closer.offsets.skews_ns().items()},
+            skew_ns=None if skew_ns is None else skew_ns + stepped_ns,
         )
 
     def _reconnects(self) -> dict[str, int]:

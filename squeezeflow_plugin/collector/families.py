@@ -91,7 +91,7 @@ def feeds(stats: Stats, silence_limit_s: float) -> Iterator[Metric]:
     )
     yield _gauge(
         "clock_skew_seconds",
-        "Receive minus exchange time at its smallest",
+        "Receive minus exchange time at its smallest, by the wall clock",
         ["exchange"],
         [((exchange,), offset / 1e3) for exchange, offset in stats.offsets_ms.items()],
     )

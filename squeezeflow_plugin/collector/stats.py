@@ -34,7 +34,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     ``closing_delay_ms`` are the median and the largest of the last minute's time from a second's end in
     market time to its stored record; ``rate_limited`` answers 429 and 418 by exchange, ``interest_ns`` the
     exchange's time of each market's newest open interest; ``offsets_ms`` each exchange's receive minus
-    exchange time at its smallest, ``skew_ms`` their median.
+    exchange time at its smallest, by the machine's wall clock as it stands now, ``skew_ms`` their median.
     """
 
     collector: str
