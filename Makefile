@@ -43,9 +43,9 @@ run: $(VENV)/.run ## Simulated exchanges, collector and freqtrade trade in dry-r
 servers: ## See that influxd and redis-server are there for the tests to start (apt-get as root, or docker)
 	@scripts/test_servers.sh
 
-test: $(VENV)/.dev servers ## Every test, in two processes, with branch coverage; PYTEST_ARGS narrows it, in one
+test: $(VENV)/.dev servers ## Every test, two processes at once, with branch coverage; PYTEST_ARGS narrows it, in one
 	PATH="$(abspath $(BIN)):$$PATH" TEST_SERVERS=required $(BIN)/python -m $(if $(PYTEST_ARGS),pytest -q --cov \
-		--cov-report=term:skip-covered $(PYTEST_ARGS),tests.halves)
+		--cov-report=term:skip-covered $(PYTEST_ARGS),tests.parts)
 
 soak: $(VENV)/.dev ## Seeded faults in simulated time, on every core; SOAK_MINUTES=15 SOAK_WIRE=2000 SOAK_BOT=50 SEED=1
 	$(BIN)/python -m tests.soak.bounded --seed $(or $(SEED),1) --minutes $(or $(SOAK_MINUTES),15) \
