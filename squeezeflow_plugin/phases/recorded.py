@@ -40,6 +40,8 @@ class RecordedEngine:
             )
         out = np.empty((len(recorded), len(names)))
         columns = np.array([COLUMN_NAMES.index(name) for name in names], dtype=np.int64)
-        score_recorded(self._flat, self._counters, self._rules, first, recorded, columns, out)
+        read = recorded.view()
+        read.flags.writeable = False  # whoever gives it: for arrays that can be written it is compiled again
+        score_recorded(self._flat, self._counters, self._rules, first, read, columns, out)
         self._next = first + len(recorded)
         return out
