@@ -6,7 +6,6 @@ import itertools
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import urllib.error
@@ -19,19 +18,12 @@ import pytest
 
 from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.settings import Settings
+from tests.free_ports import LOOPBACK, free_port
 from tests.given_servers import GIVEN
 
-LOOPBACK = "127.0.0.1"
 USER = "squeezeflow"
 PASSWORD = "only-for-tests"  # noqa: S105 - of a server that lives as long as the tests
 _NUMBERS = itertools.count(1)
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
 
 
 class InfluxDaemon:

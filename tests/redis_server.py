@@ -13,9 +13,8 @@ import redis
 from squeezeflow_plugin.bus.redis import connect
 from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.settings import Settings
-from tests.influx_server import LOOPBACK, free_port, skip_or_fail
-
-__all__ = ["LOOPBACK", "RedisServer", "free_port"]
+from tests.free_ports import LOOPBACK, free_port
+from tests.influx_server import skip_or_fail
 
 
 class RedisServer:

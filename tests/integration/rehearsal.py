@@ -9,7 +9,6 @@ import base64
 import gc
 import json
 import shutil
-import socket
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -32,6 +31,7 @@ from squeezeflow_plugin.settings import Settings, load
 from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
 from squeezeflow_plugin.strategy.bot import SqueezeFlowStrategy
+from tests.free_ports import free_port
 from tests.integration.freqtrade_stage import StoreClock, exchange
 from tests.reference.flows import Episode, scripted_frame
 from tests.unit.provider.records import INSTRUMENTS, Script, script
@@ -126,12 +126,6 @@ class Rehearsal:
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _config(tmp_path: Path, url: str, port: int) -> dict[str, Any]:

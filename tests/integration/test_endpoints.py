@@ -27,7 +27,7 @@ from squeezeflow_plugin.collector.flowpage.page import MOST_READERS
 from squeezeflow_plugin.collector.openapi import API, HEALTH, Description
 from squeezeflow_plugin.market import NS_PER_SECOND
 from squeezeflow_plugin.settings import Settings
-from tests.influx_server import LOOPBACK, free_port
+from tests.free_ports import LOOPBACK, free_port
 from tests.integration.outlets_job import PERP, SPOT, Job
 
 QUESTIONS = 1500

@@ -32,7 +32,8 @@ from squeezeflow_plugin.errors import BusError, StoreError
 from squeezeflow_plugin.settings import Settings, process_environ
 from squeezeflow_plugin.store.influx_client import InfluxServer
 from squeezeflow_plugin.up.userdir import FILES
-from tests.influx_server import LOOPBACK, skip_or_fail
+from tests.free_ports import LOOPBACK
+from tests.influx_server import skip_or_fail
 from tests.integration.job import ROOT, lines_until
 
 WRONG = "wr0ng-and-n0t-to-be-told"

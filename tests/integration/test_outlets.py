@@ -16,8 +16,9 @@ from squeezeflow_plugin.bus.redis import RedisBarBus
 from squeezeflow_plugin.errors import ProcessError
 from squeezeflow_plugin.market import NS_PER_SECOND, Trade
 from squeezeflow_plugin.settings import Settings
+from tests.free_ports import LOOPBACK, free_port
 from tests.integration.outlets_job import PERP, SPOT, Job
-from tests.redis_server import LOOPBACK, RedisServer, free_port
+from tests.redis_server import RedisServer
 
 
 @pytest.fixture

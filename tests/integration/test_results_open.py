@@ -21,7 +21,7 @@ from squeezeflow_plugin.backtest.options import BacktestOptions
 from squeezeflow_plugin.backtest.run import Outcome, backtest
 from squeezeflow_plugin.backtest.series import MOST_POINTS, grid_of
 from squeezeflow_plugin.clock import SystemClock
-from tests.influx_server import free_port
+from tests.free_ports import free_port
 from tests.integration.offline_stage import Stage, stage
 
 # FreqTrade and its dependencies warn about each other; only what they answer counts here.

@@ -19,9 +19,10 @@ from squeezeflow_plugin.market import NS_PER_SECOND
 from squeezeflow_plugin.settings import Settings, process_environ, to_environ
 from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision
 from squeezeflow_plugin.store.influx import InfluxBarStore
+from tests.free_ports import free_port
 from tests.influx_server import InfluxDaemon
 from tests.integration.outlets_job import PERP, SPOT, Job
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[2]
 TEST = "test_implementation.sh"

@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from squeezeflow_plugin.checks.alive import main
-from tests.redis_server import free_port
+from tests.free_ports import free_port
 
 
 @pytest.mark.parametrize(("answer", "status"), [(200, 0), (503, 1)])

@@ -19,7 +19,7 @@ from squeezeflow_plugin.checks.doctor import (
 from squeezeflow_plugin.checks.findings import Level
 from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.settings import Endpoint, Settings
-from tests.redis_server import free_port
+from tests.free_ports import free_port
 
 INFLUX: dict[str, Any] = {"influx_url": "http://127.0.0.1:8086", "influx_user": "squeezeflow"}
 

@@ -25,7 +25,7 @@ from squeezeflow_plugin.checks.planning import Load, Plan, plan
 from squeezeflow_plugin.clock import SteppedClock, SystemClock
 from squeezeflow_plugin.market import NS_PER_SECOND
 from squeezeflow_plugin.settings import Endpoint, Settings
-from tests.redis_server import free_port
+from tests.free_ports import free_port
 
 NOW_S = 1_767_225_600
 SMALL = plan(Settings(retention_days=1), Load(1, 1.0, 1.0, "made up"))

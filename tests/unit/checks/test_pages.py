@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from squeezeflow_plugin.checks.pages import Pages
 from squeezeflow_plugin.errors import ProcessError, SettingsError
 from squeezeflow_plugin.settings import Settings
-from tests.redis_server import free_port
+from tests.free_ports import free_port
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0", "::", "127.0.0.1"])  # noqa: S104 - a setting, nothing listens

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 from squeezeflow_plugin.checks.planning import CONSTANTS
 from squeezeflow_plugin.checks.standing import known_load, lines, look
 from squeezeflow_plugin.settings import Settings
-from tests.redis_server import free_port
+from tests.free_ports import free_port
 
 PAIR = {"pair": "BTC/USDT", "second": 99, "latency_ms": 431.0, "score": 6.5, "veto": ""}
 DATA = {

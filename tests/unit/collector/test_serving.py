@@ -12,7 +12,7 @@ from aiohttp import ClientSession, web
 
 from squeezeflow_plugin.collector.serving import Limits, serving
 from squeezeflow_plugin.errors import SettingsError
-from tests.influx_server import LOOPBACK, free_port
+from tests.free_ports import LOOPBACK, free_port
 
 LARGE = bytes(20_000_000)
 QUICK = Limits(connections=5, head_s=0.2, idle_s=0.2, taking_s=0.2, head_bytes=1024)

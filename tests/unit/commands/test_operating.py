@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from squeezeflow_plugin import cli
-from tests.redis_server import free_port
+from tests.free_ports import free_port
 
 
 @pytest.fixture(autouse=True)
