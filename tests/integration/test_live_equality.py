@@ -20,8 +20,14 @@ LIVED_S = 900
 SHORT = {**OFTEN, "min_score": 2.0, "rearm": 5, "exit_threshold": 0.05}
 """Many trades that are soon over; one is left in the second after an event on its own side."""
 
-# FreqTrade and its dependencies warn about each other; only what they order counts here.
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600), pytest.mark.slow]
+# FreqTrade and its dependencies warn about each other; only what they order counts here. It computes for long
+# what faster tests have measured: the tracer would take half as long again.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.timeout(600),
+    pytest.mark.slow,
+    pytest.mark.no_cover,
+]
 
 
 @pytest.fixture(scope="module")
