@@ -157,10 +157,10 @@ def test_a_waiting_reader_is_woken(make_bus: BusMaker) -> None:
     bus, reader = make_bus(), make_bus()
     got: list[tuple[ClosingRecord, ...]] = []
     bus.publish([record(T0)])
-    thread = threading.Thread(target=lambda: got.append(reader.follow("main", T0, 10)))
+    thread = threading.Thread(target=lambda: got.append(reader.follow("main", T0, 60)))
     thread.start()
     bus.publish([record(T0 + 1)])
-    thread.join(5)
+    thread.join(30)
     assert not thread.is_alive()
     assert same(got[0], [record(T0 + 1)])
 

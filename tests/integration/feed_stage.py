@@ -21,7 +21,7 @@ from squeezeflow_plugin.market import Instrument, MarketKind, Trade
 BTC = Instrument("BINANCE:btcusdt", "BTCUSDT", MarketKind.SPOT, "BTC", "USDT", "USDT")
 ETH = Instrument("BINANCE:ethusdt", "ETHUSDT", MarketKind.SPOT, "ETH", "USDT", "USDT")
 ACK = '{"result":null,"id":1}'
-WITHIN_S = 5.0
+WITHIN_S = 30.0
 
 Script = Callable[[web.WebSocketResponse, int], Awaitable[None]]
 

@@ -122,7 +122,7 @@ async def test_what_the_sink_raises_for_a_successor_ends_the_connection(
         await sink.until(lambda: sink.ids == ["0"])
         connection.renew("because of a test")
         with pytest.raises(JournalError, match="the disk is full"):
-            await asyncio.wait_for(running, 5)
+            await asyncio.wait_for(running, 30)
 
 
 async def test_a_link_that_ends_while_its_successor_comes_is_down_until_that_is_live() -> None:

@@ -24,7 +24,7 @@ def row(second: int, pair: str = "BTC/USDT") -> LoggedDecision:
 
 def wait_for_entries(client: Any, count: int) -> list[Any]:
     clock = SystemClock()
-    deadline = clock.now_ns() + 10 * 10**9
+    deadline = clock.now_ns() + 30 * 10**9
     while client.xlen(wire.DECISIONS_KEY) < count and clock.now_ns() < deadline:
         clock.sleep_until(clock.now_ns() + 10**7)
     return list(client.xrange(wire.DECISIONS_KEY))

@@ -91,7 +91,7 @@ async def test_an_unreachable_exchange_can_be_stopped(
     )
     await asyncio.sleep(0.05)
     stop.set()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 30)
     assert store.span() is None
 
 
@@ -103,7 +103,7 @@ async def test_a_taken_port_is_named_before_an_exchange_is_asked(
         port = other.getsockname()[1]
         taken = settings(tmp_path, nowhere, health_port=port)
         with pytest.raises(ProcessError, match=rf"health cannot listen on 127\.0\.0\.1:{port}: .*in use"):
-            await asyncio.wait_for(Collector(taken, SystemClock(), store, journal).run(asyncio.Event()), 5)
+            await asyncio.wait_for(Collector(taken, SystemClock(), store, journal).run(asyncio.Event()), 30)
 
 
 async def test_a_parameter_that_is_no_number_is_named(

@@ -19,7 +19,7 @@ T0 = 1_723_161_600
 
 
 def wait(announced: AnnouncedSeconds, next_second: int) -> Sequence[int]:
-    until_ns = SystemClock().now_ns() + 5 * NS_PER_SECOND
+    until_ns = SystemClock().now_ns() + 30 * NS_PER_SECOND
     return [closed.second for closed in announced.wait(next_second, until_ns)]
 
 

@@ -29,7 +29,7 @@ def start(code: str, log: Path) -> Child:
 
 def wait_for_output(child: Child) -> str:
     clock = SystemClock()
-    deadline = clock.now_ns() + 10 * 10**9
+    deadline = clock.now_ns() + 30 * 10**9
     while not (text := child.log.read_text(encoding="utf-8")) and clock.now_ns() < deadline:
         child.check()
         clock.sleep_until(clock.now_ns() + 10**7)
@@ -38,14 +38,14 @@ def wait_for_output(child: Child) -> str:
 
 def wait_for_end(child: Child) -> ProcessError:
     clock = SystemClock()
-    deadline = clock.now_ns() + 10 * 10**9
+    deadline = clock.now_ns() + 30 * 10**9
     while clock.now_ns() < deadline:
         try:
             child.check()
         except ProcessError as error:
             return error
         clock.sleep_until(clock.now_ns() + 10**7)
-    raise AssertionError("the child did not end within 10 s")
+    raise AssertionError("the child did not end within 30 s")
 
 
 def test_a_dead_child_is_named_with_its_status_and_last_words(tmp_path: Path) -> None:
