@@ -207,8 +207,6 @@ def spoil(document: Any, data: st.DataObject) -> None:
         document = inner
 
 
-# what this computes for long, faster tests have measured; the tracer would multiply its time
-@pytest.mark.no_cover
 @pytest.mark.parametrize("name", names())
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())

@@ -210,8 +210,6 @@ def encoded(records: Iterable[ClosingRecord]) -> list[bytes]:
     return [msgspec.msgpack.encode(item) for item in records]
 
 
-# what this computes for long, faster tests have measured; the tracer would multiply its time
-@pytest.mark.no_cover
 @settings(
     max_examples=60,
     deadline=None,

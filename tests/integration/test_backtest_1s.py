@@ -46,8 +46,6 @@ def stage(market: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Itera
     made.store.close()
 
 
-# what this computes for long, faster tests have measured; the tracer would multiply its time
-@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "stage",
     [
@@ -70,8 +68,6 @@ def test_no_trade_differs_from_freqtrades_own_loop(stage: Stage) -> None:
     assert left_early(trades) == []
 
 
-# what this computes for long, faster tests have measured; the tracer would multiply its time
-@pytest.mark.no_cover
 @pytest.mark.parametrize("stage", [{"futures": True, "more": {}}], indirect=True)
 def test_every_second_looked_at_or_not_gives_the_same_trades(stage: Stage) -> None:
     asked = Asked(END - 3 * 3600, END - 1800)

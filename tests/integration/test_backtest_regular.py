@@ -52,8 +52,6 @@ def run(stage: Stage) -> SecondsBacktesting:
     return stage.run(Asked(), Rules(noise=False))
 
 
-# what this computes for long, faster tests have measured; the tracer would multiply its time
-@pytest.mark.no_cover
 def test_no_trade_differs_from_freqtrades_own_loop(stage: Stage, run: SecondsBacktesting) -> None:
     trades = trades_of(run)
     assert len(trades) >= 8
@@ -61,8 +59,6 @@ def test_no_trade_differs_from_freqtrades_own_loop(stage: Stage, run: SecondsBac
     assert left_early(trades) == []
 
 
-# what this computes for long, faster tests have measured; the tracer would multiply its time
-@pytest.mark.no_cover
 def test_events_and_exits_are_the_slow_twins(stage: Stage, run: SecondsBacktesting) -> None:
     window = run.source.window
     flow = final_flow(stage.store, run.source.markets[PAIR], window.read_from, window.stop)

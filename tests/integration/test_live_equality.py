@@ -20,14 +20,8 @@ LIVED_S = 900
 SHORT = {**OFTEN, "min_score": 2.0, "rearm": 5, "exit_threshold": 0.05}
 """Many trades that are soon over; one is left in the second after an event on its own side."""
 
-# FreqTrade and its dependencies warn about each other; only what they order counts here. It computes for long
-# what faster tests have measured: the tracer would take half as long again.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore"),
-    pytest.mark.timeout(600),
-    pytest.mark.slow,
-    pytest.mark.no_cover,
-]
+# FreqTrade and its dependencies warn about each other; only what they order counts here.
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +32,12 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("futures", "orders"), [(False, 3), (True, 6)], ids=["spot", "futures"])
+@pytest.mark.parametrize(
+    ("futures", "orders"),
+    # the second computes for long what the first has measured; the tracer would take half as long again
+    [(False, 3), pytest.param(True, 6, marks=pytest.mark.no_cover)],
+    ids=["spot", "futures"],
+)
 def test_entries_and_exits_are_decided_at_the_same_seconds(
     market: Path, tmp_path: Path, futures: bool, orders: int, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -250,15 +250,11 @@ def lookahead(staged: Stage) -> LookaheadAnalysis:
     return analysis
 
 
-# what this computes for long, faster tests have measured; the tracer would multiply its time
-@pytest.mark.no_cover
 def test_lookahead_analysis_finds_nothing(staged: Stage) -> None:
     found = lookahead(staged).current_analysis
     assert (found.false_entry_signals, found.false_exit_signals, found.false_indicators) == (0, 0, [])
 
 
-# what this computes for long, faster tests have measured; the tracer would multiply its time
-@pytest.mark.no_cover
 @pytest.mark.parametrize("what", READS)
 def test_a_planted_read_one_candle_ahead_is_reported(staged: Stage, what: str) -> None:
     strategy = staged.userdir / "strategies" / "SqueezeFlow.py"

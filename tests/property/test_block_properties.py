@@ -16,7 +16,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -318,8 +317,6 @@ def outcome_of(seed: int, readers: BatchReaders | None, *, kills: bool) -> dict[
         return outcome | {"earlier": earlier}
 
 
-# what this computes for long, faster tests have measured; the tracer would multiply its time
-@pytest.mark.no_cover
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 12]), st.booleans())
 def test_frames_at_once_and_one_by_one_come_to_the_same(seed: int, least: int, kills: bool) -> None:

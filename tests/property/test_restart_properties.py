@@ -17,7 +17,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import msgspec
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -212,8 +211,6 @@ def traded(market: str, seed: int) -> list[Trade]:
     return made
 
 
-# what this computes for long, faster tests have measured; the tracer would multiply its time
-@pytest.mark.no_cover
 @given(plans)
 @example(Plan(365, ((3.7, 6.2, 0, 2.1), (2.4, 0.0, 0, 3.1)), (), (8.2, 4.0), is_served=False))
 @example(Plan(0, ((1.0, 0.0, 0, 1.0),), (), (8.0, 0.0), is_served=True))

@@ -6,7 +6,6 @@ import random
 from pathlib import Path
 
 import msgspec
-import pytest
 
 from squeezeflow_plugin.bars.closing import Closer
 from squeezeflow_plugin.bars.columns import bars_of_trades, columns_of_trades
@@ -15,8 +14,6 @@ from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord
 from tests.unit.bars.tapes import contents, reference_frame, trades_of
 
 
-# what this computes for long, faster tests have measured; the tracer would multiply its time
-@pytest.mark.no_cover
 def test_killed_at_random_points_real_trades_end_in_the_same_bars(shared: Path, tmp_path: Path) -> None:
     """Twelve lives; each dies between two trades and the next one starts up to 30 s later.
 
