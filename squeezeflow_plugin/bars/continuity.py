@@ -36,6 +36,9 @@ class ContinuityWatch:
 
     def __init__(self, markets: Mapping[str, Continuity], accepts: Callable[[Trade], bool] = _always) -> None:
         self._markets = {name: MarketGaps(name, kind, accepts) for name, kind in markets.items()}
+        self._exchanges: dict[str, list[MarketGaps]] = {}
+        for name, gaps in self._markets.items():
+            self._exchanges.setdefault(name.partition(":")[0], []).append(gaps)
 
     def add(self, trades: Iterable[Trade]) -> None:
         """Trades that came by a stream, in the order of receipt."""
@@ -71,8 +74,7 @@ class ContinuityWatch:
 
     def wants(self, gap: Gap, trades: Iterable[Trade]) -> list[Trade]:
         """Those of the trades an exchange answered with that are the gap's and not in hand yet."""
-        gaps = self._markets[gap.market]
-        return [trade for trade in trades if trade.market == gap.market and gaps.wants(gap, trade)]
+        return self._markets[gap.market].wants(gap, [each for each in trades if each.market == gap.market])
 
     def show(self, gap: Gap, trades: Iterable[Trade]) -> None:
         """An exchange answered with these for that gap, whether they are in hand or not."""
@@ -157,9 +159,10 @@ class ContinuityWatch:
             if market in self._markets:
                 self._markets[market].lacking.append((second, second + 1))
 
-    def due(self, now_ns: int) -> tuple[Gap, ...]:
-        """What to ask the exchanges for now, by market."""
-        return tuple(gap for gaps in self._markets.values() if gaps.is_troubled for gap in gaps.due(now_ns))
+    def due(self, now_ns: int, exchange: str | None = None) -> tuple[Gap, ...]:
+        """What to ask the exchanges, or that exchange, for now, by market."""
+        asked = self._markets.values() if exchange is None else self._exchanges.get(exchange, ())
+        return tuple(gap for gaps in asked if gaps.is_troubled for gap in gaps.due(now_ns))
 
     def of(self, market: str) -> MarketGaps:
         """One market's gaps."""

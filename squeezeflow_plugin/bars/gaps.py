@@ -14,7 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from squeezeflow_plugin.bars.holes import BROKEN, MAX_GAPS, TRY_AGAIN_NS, Holes, Lost, Pending, touched
+from squeezeflow_plugin.bars.holes import (
+    BROKEN,
+    MAX_GAPS,
+    TRY_AGAIN_NS,
+    Holes,
+    Lost,
+    Missing,
+    Pending,
+    touched,
+)
 from squeezeflow_plugin.bars.spans import FAR, Span, union, within, without
 from squeezeflow_plugin.bars.uncovered import Uncovered
 from squeezeflow_plugin.feeds.blocks import TIME, TradeBlock
@@ -107,10 +116,12 @@ class MarketGaps:
                 # One further ahead shows its gap with the next trade, which has a time.
                 self._left_out.append(number)
 
-    def wants(self, gap: Gap, trade: Trade) -> bool:
-        """Whether a trade that was asked for by that gap is not in hand yet, as far as ids tell."""
-        if trade.liquidation:
-            return False
+    def wants(self, gap: Gap, trades: Iterable[Trade]) -> list[Trade]:
+        """Those of the trades asked for by that gap that are not in hand yet, as far as ids tell."""
+        missing = self.holes.missing()
+        return [trade for trade in trades if not trade.liquidation and self._lacks(gap, trade, missing)]
+
+    def _lacks(self, gap: Gap, trade: Trade, missing: Missing) -> bool:
         if not self.continuity.sequence:
             return gap.after_ns <= trade.exchange_ns and (
                 not gap.before_ns or trade.exchange_ns <= gap.before_ns
@@ -120,7 +131,7 @@ class MarketGaps:
         newest = int(trade.trade_id)
         first = newest - trade.count + 1
         if newest <= self.last:
-            return self.holes.hold(first, newest, trade.exchange_ns)
+            return missing.hold(first, newest, trade.exchange_ns)
         is_after = bool(gap.after_id) or gap.after_ns <= trade.exchange_ns
         return not gap.before_id and first > self.last and is_after
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import msgspec
 
@@ -104,6 +106,26 @@ class Pending:
     doubts: bool = True
 
 
+class Missing:
+    """What holes lack, as they are now: a whole page of trades is looked up in them by id."""
+
+    __slots__ = ("_by_first", "_firsts", "_newest")
+
+    def __init__(self, holes: Iterable[Hole]) -> None:
+        self._by_first = sorted(holes, key=lambda hole: hole.first)
+        self._firsts = [hole.first for hole in self._by_first]
+        self._newest = list(accumulate((hole.last for hole in self._by_first), max))
+
+    def hold(self, first: int, newest: int, at_ns: int) -> bool:
+        """Whether a trade of these ids and that time is missing."""
+        place = bisect_right(self._firsts, first)
+        while place and newest <= self._newest[place - 1]:  # else all that begin before it end before it
+            place -= 1
+            if self._by_first[place].holds(first, newest, at_ns):
+                return True
+        return False
+
+
 class Holes:
     """Those of one market, in the order they showed, and the seconds of those that were given up."""
 
@@ -155,9 +177,9 @@ class Holes:
             place = self._open.index(hole)
             self._open[place : place + 1] = hole.without(first, newest, at_ns)
 
-    def hold(self, first: int, newest: int, at_ns: int) -> bool:
-        """Whether a trade of these ids and that time is missing."""
-        return any(hole.holds(first, newest, at_ns) for hole in self._open)
+    def missing(self) -> Missing:
+        """What is missing at this moment."""
+        return Missing(self._open)
 
     def replayed(self, at_ns: int) -> None:
         """All since then came again."""

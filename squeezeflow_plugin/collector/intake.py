@@ -104,9 +104,7 @@ class Intake:
 
     def due(self, exchange: str, now_ns: int) -> tuple[Gap, ...]:
         """What to ask the exchange for now."""
-        return tuple(
-            gap for gap in self._closer.watch.due(now_ns) if gap.market.partition(":")[0] == exchange
-        )
+        return self._closer.watch.due(now_ns, exchange)
 
     def recovered(self, gap: Gap, page: Recovered, asked_ns: int) -> bool:
         """Take what an exchange answered; whether that shows that the market's stream is dead."""

@@ -41,9 +41,9 @@ def test_a_late_trade_that_comes_soon_leaves_no_trace() -> None:
 def test_a_push_of_several_fills_covers_their_ids() -> None:
     gaps = taken(market(), trade(10, 1.0), trade(13, 1.1, count=3), trade(20, 2.0, count=2))
     assert list(gaps.due(LATER)) == [Gap(MARKET, "13", ns(1.1), "19", ns(2.0))]
-    assert gaps.wants(Gap(MARKET, "13", 0, "19", 1), trade(18, 1.5, count=5))
-    assert not gaps.wants(Gap(MARKET, "13", 0, "19", 1), trade(19, 1.5, count=5))
-    assert not gaps.wants(Gap(MARKET, "13", 0, "19", 1), trade(14, 1.5, count=2))
+    assert gaps.wants(Gap(MARKET, "13", 0, "19", 1), [trade(18, 1.5, count=5)])
+    assert not gaps.wants(Gap(MARKET, "13", 0, "19", 1), [trade(19, 1.5, count=5)])
+    assert not gaps.wants(Gap(MARKET, "13", 0, "19", 1), [trade(14, 1.5, count=2)])
 
 
 def test_left_out_ids_are_not_missing_wherever_they_come() -> None:
@@ -78,7 +78,7 @@ def test_what_was_missed_while_down_is_doubted_until_the_last_of_it_is_there() -
     assert list(gaps.due(ns(4.9))) == [wanted]  # at once: this is no lateness
     assert seconds(gaps.settle(START + 4, ns(5.4))[0]) == [1, 2, 3, 4]
     for number in (3, 2):
-        assert gaps.wants(wanted, trade(number, number))
+        assert gaps.wants(wanted, [trade(number, number)])
         gaps.take(trade(number, number, received=0.0), recovered=True)
     gaps.answered(wanted, complete=True, now_ns=ns(6))
     # second 1 is the first of all: its beginning nobody knows
@@ -141,8 +141,8 @@ def test_without_a_sequence_a_reconnect_is_a_gap_from_trade_to_trade() -> None:
     wanted = Gap(MARKET, "5", ns(2.5) - LATE_NS, "9", ns(6.5))
     assert list(gaps.due(ns(6.5))) == [wanted]
     assert seconds(gaps.settle(START + 6, ns(7.4))[0]) == [1, 2, 3, 4, 5]
-    assert gaps.wants(wanted, trade(1, 4.0))
-    assert not gaps.wants(wanted, trade(1, 7.0))
+    assert gaps.wants(wanted, [trade(1, 4.0)])
+    assert not gaps.wants(wanted, [trade(1, 7.0)])
     gaps.answered(wanted, complete=False, now_ns=LATER)
     assert gaps.settle(START + 7, LATER) == ([], [])
     gaps.answered(wanted, complete=True, now_ns=LATER)
