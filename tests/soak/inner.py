@@ -100,7 +100,7 @@ class TroubledJournal(TradeJournal):
     def __init__(self, directory: Path, troubles: Troubles) -> None:
         super().__init__(directory)
         self._troubles = troubles
-        self._newest: Sequence[Trade] = ()
+        self._newest: Sequence[Trade] | TradeBlock = ()
 
     def append(self, trades: Sequence[Trade]) -> None:
         if self._troubles.is_on(Inner.JOURNAL):
@@ -112,7 +112,7 @@ class TroubledJournal(TradeJournal):
         if self._troubles.is_on(Inner.JOURNAL):
             raise JournalError(f"{self.directory}: cannot append {len(block.ints)} trades: the disk fails")
         super().append_block(block)
-        self._newest = block.newest()
+        self._newest = block
 
     def mark(self, second: int) -> None:
         if self._troubles.is_on(Inner.JOURNAL):
@@ -121,8 +121,9 @@ class TroubledJournal(TradeJournal):
 
     def tear(self) -> None:
         """Leave what a kill in the middle of an append leaves; to be called when it is closed."""
-        if self._newest and (segments := self.segments()):
-            frame = encode_frame(self._newest)
+        newest = self._newest.newest() if isinstance(self._newest, TradeBlock) else self._newest
+        if newest and (segments := self.segments()):
+            frame = encode_frame(newest)
             with segments[-1].open("ab") as file:
                 file.write(frame[: len(frame) // 2])
                 os.fsync(file.fileno())
