@@ -7,7 +7,6 @@ their REST answers are enough.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -77,8 +76,8 @@ class Binance(Dialect):
         if ask.path == f"{self.api}/trades":
             return spelling.trade_rows(past.select(slice(-most, None)))
         if ask.path == f"{self.api}/aggTrades":
-            groups = [each for each in _aggregates(past) if _is_wanted(each, ask)]
-            return [spelling.aggregate(each, int(each.ids[-1])) for each in groups[:most]]
+            wanted = _aggregates(past, ask.number("startTime", 0), ask.number("fromId", 0))[:most]
+            return [spelling.aggregate(each, int(each.ids[-1])) for each in map(past.select, wanted)]
         return refuse(404, {"code": -1, "msg": "no such path"})
 
 
@@ -116,21 +115,17 @@ def _table(market: Echo, rows: Sequence[Row]) -> MarketTrades:
     )
 
 
-def _aggregates(past: MarketTrades) -> list[MarketTrades]:
-    """Fills of one time, price and side that follow each other."""
+def _aggregates(past: MarketTrades, start_ms: int, least_id: int) -> list[slice]:
+    """Where the fills of one time, price and side follow each other; those from a time and an id on."""
+    if not len(past):
+        return []
     breaks = np.flatnonzero(
         (np.diff(past.at_ms) != 0)
         | (np.diff(past.ticks) != 0)
         | (np.diff(past.side) != 0)
         | (np.diff(past.ids) != 1)
     )
-    bounds = [0, *(breaks + 1).tolist(), len(past)]
-    return [past.select(slice(first, last)) for first, last in pairwise(bounds)]
-
-
-def _is_wanted(trades: MarketTrades, ask: Ask) -> bool:
-    if not len(trades):
-        return False
-    return int(trades.at_ms[0]) >= ask.number("startTime", 0) and int(trades.ids[-1]) >= ask.number(
-        "fromId", 0
-    )
+    firsts, stops = np.append(0, breaks + 1), np.append(breaks + 1, len(past))
+    is_wanted = (past.at_ms[firsts] >= start_ms) & (past.ids[stops - 1] >= least_id)
+    bounds = zip(firsts[is_wanted].tolist(), stops[is_wanted].tolist(), strict=True)
+    return [slice(first, stop) for first, stop in bounds]
