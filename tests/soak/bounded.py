@@ -143,11 +143,21 @@ def main() -> int:
     _say(table(sums))
     _say(mix_table(sums["wire"].mix))
     used = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    _say(f"CPU {sum(each.ru_utime + each.ru_stime for each in used):,.0f} s, wall {now_s() - began_s:,.0f} s")
+    cpu_s, wall_s = sum(each.ru_utime + each.ru_stime for each in used), now_s() - began_s
+    _say(f"CPU {cpu_s:,.0f} s, wall {wall_s:,.0f} s" + of_bound(wall_s, 60 * options.minutes))
     missed = unmet(sums, options.trades)
     for line in [f"FAILED, play it again with: {each}" for each in failed] + missed:
         _say(line)
     return 1 if failed or missed else 0
+
+
+def of_bound(wall_s: float, bound_s: float) -> str:
+    """How much of its time the run took; nothing where it was given none.
+
+    >>> of_bound(720.0, 900.0)
+    ': 80 % of the 900 s it may take'
+    """
+    return f": {100 * wall_s / bound_s:.0f} % of the {bound_s:,.0f} s it may take" if bound_s else ""
 
 
 def _turns(options: argparse.Namespace) -> list[Turn]:
