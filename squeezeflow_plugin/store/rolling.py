@@ -346,7 +346,7 @@ class StoreKeeper:
 
     @contextmanager
     def _alone(self) -> Iterator[bool]:
-        """Whether no other keeper is at work on this store; what a kill left is swept where that is so."""
+        """Whether no other keeper is at work on this store; what a kill left is swept after the work."""
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             lock = os.open(self._directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -359,8 +359,8 @@ class StoreKeeper:
             yield False
             return
         try:
-            self._sweep()
             yield True
+            self._sweep()
         finally:
             os.close(lock)
 
