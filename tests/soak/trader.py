@@ -52,7 +52,7 @@ from tests.soak.trading import PARAMS, UNPROTECTED
 
 ASSETS = ("BTC", "ETH", "SOL")
 HOURS = 2.4
-LIVED_S = 180
+LIVED_S = 150
 SQUEEZE_EVERY_S = 120
 STOP = END - AFTER_S
 START = STOP - LIVED_S
