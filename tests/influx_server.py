@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -75,7 +76,7 @@ class InfluxDaemon:
             self._process = subprocess.Popen(
                 [program, "-config", str(config)], stdout=log, stderr=log, start_new_session=True
             )
-        self._await(f"CREATE USER {USER} WITH PASSWORD '{PASSWORD}' WITH ALL PRIVILEGES")
+        self._await_answer()
 
     def kill(self) -> None:
         """kill -9."""
@@ -93,12 +94,14 @@ class InfluxDaemon:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
-    def _await(self, statement: str) -> None:
+    def _await_answer(self) -> None:
+        """Create the user; what answers must be this process and no other server on its port."""
         clock = SystemClock()
         deadline = clock.now_ns() + 20 * 10**9
+        create = f"CREATE USER {USER} WITH PASSWORD '{PASSWORD}' WITH ALL PRIVILEGES"
         request = urllib.request.Request(
             f"{self.url}/query",
-            urlencode({"q": statement}).encode(),
+            urlencode({"q": f"{create}; SHOW DIAGNOSTICS FOR 'system'"}).encode(),
             {"Authorization": "Basic " + b64encode(f"{USER}:{PASSWORD}".encode()).decode()},
         )
         context = None
@@ -106,10 +109,15 @@ class InfluxDaemon:
             context = ssl.create_default_context(cafile=self._tls[0])
         while True:
             try:
-                urllib.request.urlopen(request, timeout=5, context=context).close()
+                with urllib.request.urlopen(request, timeout=5, context=context) as answer:
+                    created, system = json.load(answer)["results"]
             except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
                 refusal = str(error)
             else:
+                assert "error" not in created, created
+                assert system["series"][0]["values"][0][0] == self.pid, (
+                    f"another influxd answers at {self.url}"
+                )
                 return
             assert self._process is not None
             assert self._process.poll() is None, "influxd ended at once; see influxd.log"
