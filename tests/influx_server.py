@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from base64 import b64encode
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -95,34 +96,37 @@ class InfluxDaemon:
         self._process.send_signal(signal.SIGCONT)
 
     def _await_answer(self) -> None:
-        """Create the user; what answers must be this process and no other server on its port."""
+        """Create the user, until this process and no other server on its port knows it."""
         clock = SystemClock()
         deadline = clock.now_ns() + 20 * 10**9
-        create = f"CREATE USER {USER} WITH PASSWORD '{PASSWORD}' WITH ALL PRIVILEGES"
-        request = urllib.request.Request(
-            f"{self.url}/query",
-            urlencode({"q": f"{create}; SHOW DIAGNOSTICS FOR 'system'"}).encode(),
-            {"Authorization": "Basic " + b64encode(f"{USER}:{PASSWORD}".encode()).decode()},
-        )
-        context = None
-        if self._tls is not None:
-            context = ssl.create_default_context(cafile=self._tls[0])
-        while True:
-            try:
-                with urllib.request.urlopen(request, timeout=5, context=context) as answer:
-                    created, system = json.load(answer)["results"]
-            except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
-                refusal = str(error)
-            else:
-                assert "error" not in created, created
-                assert system["series"][0]["values"][0][0] == self.pid, (
-                    f"another influxd answers at {self.url}"
-                )
-                return
+        while (refusal := self._refusal()) is not None:
             assert self._process is not None
             assert self._process.poll() is None, "influxd ended at once; see influxd.log"
             assert clock.now_ns() < deadline, f"influxd does not answer: {refusal}"
             clock.sleep_until(clock.now_ns() + 2 * 10**7)
+
+    def _refusal(self) -> str | None:
+        """Why the user cannot be created and used, None where it can."""
+        try:
+            created = self._ask(f"CREATE USER {USER} WITH PASSWORD '{PASSWORD}' WITH ALL PRIVILEGES")
+            if "error" in created:
+                return str(created["error"])
+            system = self._ask("SHOW DIAGNOSTICS FOR 'system'")["series"][0]
+        except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+            return str(error)
+        pid = dict(zip(system["columns"], system["values"][0], strict=True))["PID"]
+        return None if pid == self.pid else f"process {pid} answers at {self.url}"
+
+    def _ask(self, statement: str) -> Any:
+        """The one result of a statement, asked as the user."""
+        request = urllib.request.Request(
+            f"{self.url}/query",
+            urlencode({"q": statement}).encode(),
+            {"Authorization": "Basic " + b64encode(f"{USER}:{PASSWORD}".encode()).decode()},
+        )
+        context = None if self._tls is None else ssl.create_default_context(cafile=self._tls[0])
+        with urllib.request.urlopen(request, timeout=5, context=context) as answer:
+            return json.load(answer)["results"][0]
 
     def _config(self) -> str:
         tls = ""
