@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tests.soak.stage import now_s
-from tests.soak.wire import SHARED_BY, play_wire
+from tests.soak.wire import MARKETS, SHARED_BY, play_wire
 
 BOT_WORLDS = 4
 """So many markets the schedules with the bot share: each seed has the one of its remainder."""
@@ -163,8 +163,9 @@ def of_bound(wall_s: float, bound_s: float) -> str:
 def _turns(options: argparse.Namespace) -> list[Turn]:
     """The longest first, so that all workers end together; seeds that share a market beside one another."""
     bots = sorted(range(options.seed, options.seed + options.bot), key=lambda seed: (seed % BOT_WORLDS, seed))
-    last = options.seed + options.wire
-    wires = [range(first, min(first + SHARED_BY, last)) for first in range(options.seed, last, SHARED_BY)]
+    first, last = options.seed, options.seed + options.wire
+    blocks = sorted({seed // SHARED_BY for seed in range(first, last)}, key=lambda n: (n % MARKETS, n))
+    wires = [range(max(first, n * SHARED_BY), min(last, (n + 1) * SHARED_BY)) for n in blocks]
     return [*(Turn("bot", (seed,)) for seed in bots), *(Turn("wire", seeds) for seeds in wires)]
 
 

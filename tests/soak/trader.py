@@ -168,7 +168,9 @@ def _live(stage: Stage, folder: Path, world: World, rng: random.Random) -> tuple
         patch.setattr(SqueezeFlowStrategy, "make_clock", lambda _: clock)
         ends = sorted(rng.sample(range(START + 30, STOP - 30), rng.choice(RESTARTS)))
         for end in (*ends, STOP - 1):
-            worker = SteppedWorker(live_configuration(stage, folder, port, METHOD), clock)
+            configuration = live_configuration(stage, folder, port, METHOD)
+            configuration["exchange"]["ccxt_async_config"] = {"timeout_on_exit": 0}  # ms; it is for TLS
+            worker = SteppedWorker(configuration, clock)
             try:
                 worker.run_until(end)
             finally:

@@ -272,7 +272,7 @@ class Vetoes:
         return msgspec.json.encode(body).decode()
 
 
-def run_vetoes(name: str, folder: Path, seed: int, *, rounds: int = 5, hold_s: float = 8.0) -> Vetoes:
+def run_vetoes(name: str, folder: Path, seed: int, *, rounds: int = 3, hold_s: float = 8.0) -> Vetoes:
     """Each fault ``rounds`` times in a random order, the clock's once and last: forgetting takes minutes.
 
     AssertionError says what did not come to pass.

@@ -71,7 +71,7 @@ async def _play(played: Played, folder: Path) -> tuple[int, Tally]:
     clock = LoopClock(START * NS_PER_SECOND)
     troubles = Troubles(played.inner, asyncio.get_running_loop().time)
     bus = TroubledBus(troubles)
-    exchanges = Exchanges(played.made, played.faults, rng)
+    exchanges = Exchanges(played, rng)
     world = World(exchanges, played.made.instruments, clock, bus, troubles, folder, Tally(), rng)
     reader = WireReader(COLLECTOR, bus, world.store_path, troubles)
     around = [

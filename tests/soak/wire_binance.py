@@ -6,9 +6,11 @@ their REST answers are enough.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import msgspec
 import numpy as np
 
 from squeezeflow_plugin.market import Instrument, MarketKind
@@ -71,10 +73,14 @@ class Binance(Dialect):
         market = stock.find(ask.query.get("symbol", ""))
         if market is None:
             return refuse(400, {"code": -1121, "msg": "Invalid symbol."})
-        past, spelling = stock.past(market), Spelling(market)
+        past, spelling = stock.past(market), _spelling(market)
         most = min(ask.number("limit", 500), MOST)
         if ask.path == f"{self.api}/trades":
-            return spelling.trade_rows(past.select(slice(-most, None)))
+            newest = past.select(slice(-most, None))
+            columns = (newest.at_ms, newest.ids, newest.ticks, newest.lots, newest.side)
+            trades = zip(*(column.tolist() for column in columns), strict=True)
+            scales = newest.price_scale, newest.size_scale
+            return [_trade_row(spelling, each, scales) for each in trades]
         if ask.path == f"{self.api}/aggTrades":
             wanted = _aggregates(past, ask.number("startTime", 0), ask.number("fromId", 0))[:most]
             return [spelling.aggregate(each, int(each.ids[-1])) for each in map(past.select, wanted)]
@@ -100,6 +106,19 @@ DIALECTS: dict[str, Dialect] = {each.name: each() for each in (Binance, BinanceF
 
 def _echo(instrument: Instrument) -> Echo:
     return Echo(instrument, 4, 1 if instrument.kind is MarketKind.SPOT else 0, Ids.SEQUENCE, 0.5, 1.0)
+
+
+@functools.cache
+def _spelling(market: Echo) -> Spelling:
+    return Spelling(market)
+
+
+@functools.lru_cache(maxsize=1 << 15)  # the newest trades are asked for again and again, in every schedule
+def _trade_row(spelling: Spelling, numbers: tuple[int, ...], scales: tuple[int, int]) -> msgspec.Raw:
+    """One row of ``/trades`` as JSON; ``numbers`` are time, id, ticks, lots and side."""
+    at_ms, ids, ticks, lots, side = (np.array([number]) for number in numbers)
+    (row,) = spelling.trade_rows(MarketTrades(at_ms, ids, ticks, lots, side, *scales))
+    return msgspec.Raw(msgspec.json.encode(row))
 
 
 def _table(market: Echo, rows: Sequence[Row]) -> MarketTrades:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Sequence
 from typing import cast
 from urllib.parse import urlsplit
@@ -21,7 +22,8 @@ from squeezeflow_plugin.simulator.faults import Fault, Kind, Line, retry_after_s
 from squeezeflow_plugin.simulator.floor import prefix
 from squeezeflow_plugin.simulator.trades import MarketTrades
 from tests.soak.stepped import LoopClock
-from tests.soak.wire_market import DIALECTS, START, Market
+from tests.soak.wire_judge import Played
+from tests.soak.wire_market import DIALECTS, START
 
 _NS_PER_MS = 1_000_000
 
@@ -35,11 +37,15 @@ class MemorySocket:
         self.line = Line(faults, seed)
         self.talk = Conversation(DIALECTS[exchange], path, stage.stocks[exchange])
         self._stage = stage
-        self._waiting: asyncio.Queue[aiohttp.WSMessage] = asyncio.Queue()
+        self._waiting: deque[aiohttp.WSMessage] = deque()
+        self._came = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
 
     async def receive(self) -> aiohttp.WSMessage:
-        return await self._waiting.get()
+        while not self._waiting:
+            self._came.clear()
+            await self._came.wait()
+        return self._waiting.popleft()
 
     async def send_str(self, text: str) -> None:
         self.line.answer(self.talk.hear(text), self._stage.now_ms)
@@ -57,7 +63,7 @@ class MemorySocket:
             message = aiohttp.WSMessage(aiohttp.WSMsgType.CLOSE, 1001, "going away")
         else:
             message = aiohttp.WSMessage(aiohttp.WSMsgType.CLOSED, None, None)
-        self._waiting.put_nowait(message)
+        self._put(message)
 
     async def close(self) -> None:
         self._quit()
@@ -70,10 +76,14 @@ class MemorySocket:
         if self._timer is not None:
             self._timer.cancel()
 
+    def _put(self, message: aiohttp.WSMessage) -> None:
+        self._waiting.append(message)
+        self._came.set()
+
     def _arrive(self) -> None:
         for frame in self.line.take(self._stage.now_ms):
             kind = aiohttp.WSMsgType.TEXT if isinstance(frame, str) else aiohttp.WSMsgType.BINARY
-            self._waiting.put_nowait(aiohttp.WSMessage(kind, frame, None))
+            self._put(aiohttp.WSMessage(kind, frame, None))
         if self._timer is not None:
             self._timer.cancel()
         if (at_ms := self.line.next_ms()) is not None:
@@ -97,11 +107,12 @@ class MemoryConnection(FeedConnection):
 class Exchanges:
     """What they send, and what they answer; ``rng`` decides how long an answer takes."""
 
-    def __init__(self, made: Market, faults: Sequence[Fault], rng: random.Random) -> None:
-        self.faults = tuple(faults)
+    def __init__(self, played: Played, rng: random.Random) -> None:
+        made, self.faults = played.made, played.faults
         self.sockets: dict[MemorySocket, None] = {}  # in the order of their opening
         self._rng = rng
-        self._events, self._trades = made.shown(faults)
+        self._events, self._trades = played.shown
+        self._time = asyncio.get_running_loop().time
         self.stocks = {
             name: Stock(
                 [e for e in made.echoes if e.instrument.exchange == name], self._past, lambda: self.now_ms
@@ -112,7 +123,7 @@ class Exchanges:
     @property
     def now_ms(self) -> int:
         """The exchanges' time."""
-        return START * 1000 + int(asyncio.get_running_loop().time() * 1000 + 1e-6)
+        return START * 1000 + int(self._time() * 1000 + 1e-6)
 
     def connect(self, exchange: str, url: str) -> MemorySocket:
         """A new connection, or FeedConnectionError while there is none to be had."""

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ from squeezeflow_plugin.simulator.trades import MarketTrades
 from squeezeflow_plugin.store.embedded import EmbeddedBarStore
 from tests.soak.inner import Inner, InnerFault
 from tests.soak.oracle import Key, Values, stored_bars
-from tests.soak.wire_market import START, Market
+from tests.soak.wire_market import START, Event, Market
 
 JUDGED_S = (4, 46)
 VERDICTS = ("lost", "twice", "wrong", "unflagged", "misread")
@@ -87,13 +88,18 @@ class Played:
     inner: tuple[InnerFault, ...]
     store: Path
 
+    @functools.cached_property
+    def shown(self) -> tuple[tuple[Event, ...], Mapping[str, MarketTrades]]:
+        """Events and trades without those that the faults hide for good."""
+        return self.made.shown(self.faults)
+
 
 def judged(played: Played) -> WireOutcome:
     """All but what the reader and the collector counted themselves."""
     made, faults = played.made, played.faults
     first, stop = START + JUDGED_S[0], START + JUDGED_S[1]
     stored, covered, missing = _read(played.store, first, stop)
-    _, shown = made.shown(faults)
+    _, shown = played.shown
     found, worst = Counter[str](lost=missing), [f"lost: {missing} records"] if missing else []
     for each in made.instruments:
         name = each.market
