@@ -26,7 +26,7 @@ from squeezeflow_plugin.bars.offsets import ExchangeOffsets
 from squeezeflow_plugin.bars.outcomes import Outcome, Refused
 from squeezeflow_plugin.feeds.blocks import TradeBlock
 from squeezeflow_plugin.feeds.recovery import Continuity, Gap
-from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord, Interval, Trade
+from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord, Trade
 
 _NS_PER_MS = 1_000_000
 UNHEARD_NS = 2 * NS_PER_SECOND
@@ -163,10 +163,6 @@ class Closer:
     def on_left_out(self, market: str, trade_id: str) -> None:
         """A trade that is not counted by design came."""
         self.watch.leave_out(market, trade_id)
-
-    def on_repaired(self, interval: Interval) -> None:
-        """The span's missing trades were all handed in; the next record says it is complete."""
-        self.ledger.repair(interval)
 
     def on_recovered(self, trades: Iterable[Trade]) -> int:
         """Trades that were asked for, without a receive time; how many could be merged."""

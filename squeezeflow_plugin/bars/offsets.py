@@ -102,11 +102,6 @@ class ExchangeOffsets:
             offset = self._offsets[exchange] = ExchangeOffset(self._window_s)
         offset.observe(received_ns - exchange_ns, received_ns)
 
-    def offset_ns(self, exchange: str) -> int | None:
-        """Receive minus exchange time at its smallest; None while too little was received."""
-        offset = self._offsets.get(exchange)
-        return None if offset is None else offset.value_ns
-
     def skews_ns(self) -> dict[str, int]:
         """Each known exchange's offset, by name, to be shown."""
         return {

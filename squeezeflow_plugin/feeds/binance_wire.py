@@ -282,7 +282,6 @@ class BinanceSession:
         return ()
 
 
-_E = frozenset({"e", b"e"})
 _KINDS = {TradeEvent: "trade", AggTradeEvent: "aggTrade", ForcedOrder: "forceOrder"}
 _UNNAMED_KINDS = {
     "bookTicker": frozenset({"u", "s", "b", "a"}),

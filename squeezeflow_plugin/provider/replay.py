@@ -61,18 +61,6 @@ class Parity:
         return len({(item.pair, item.second) for item in self.differences})
 
 
-def replay_decisions(
-    store: BarStore,
-    pairs: Mapping[str, AssetMarkets],
-    spec: TimelineSpec,
-    start: int,
-    stop: int,
-    trades: Iterable[Watched] = (),
-) -> Iterator[Scored]:
-    """Decide the seconds ``[start, stop)`` again, from the records alone; see ``Replay`` for the exits."""
-    return Replay(store, pairs, spec, start, trades).run(stop)
-
-
 class Replay:
     """A desk that stands at ``start`` as a bot that started there would, and is moved on by the records.
 

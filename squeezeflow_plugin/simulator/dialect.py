@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, NoReturn
 
 import msgspec
-import numpy as np
 
 from squeezeflow_plugin.market import Instrument, MarketKind
 from squeezeflow_plugin.simulator.echoes import Echo
@@ -198,11 +197,6 @@ def moment(at_ms: int) -> str:
     """
     seconds, part = divmod(at_ms, 1000)
     return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{part:03d}000Z"
-
-
-def at_most(trades: MarketTrades, until_ms: int) -> MarketTrades:
-    """Those up to and with a time."""
-    return trades.select(slice(0, int(np.searchsorted(trades.at_ms, until_ms, side="right"))))
 
 
 def spot(market: str, symbol: str, base: str, quote: str) -> Instrument:

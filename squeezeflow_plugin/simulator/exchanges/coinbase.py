@@ -33,7 +33,6 @@ NAME = "COINBASE"
 PERP = "-PERP-INTX"
 MAKER = {1: "sell", -1: "buy"}
 HEARTBEATS = "heartbeats"
-ADVANCED = "/api/v3/brokerage/market/products"
 SNAPSHOT = 50
 
 

@@ -186,7 +186,7 @@ def test_disconnection_and_repair_are_in_the_records() -> None:
     closer.on_live(["X:a"], ns(4.5))
     records = drained(closer, ns(6))
     assert [record.second - START for record in records if "X:a" in record.uncovered] == [2, 3, 4]
-    closer.on_repaired(Interval("X:a", START + 2, START + 5))
+    closer.ledger.repair(Interval("X:a", START + 2, START + 5))
     [record] = drained(closer, ns(6.5))
     assert record.repaired == (Interval("X:a", START + 2, START + 5),)
 

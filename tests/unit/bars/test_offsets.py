@@ -81,4 +81,3 @@ def test_market_time_is_the_median_exchange() -> None:
     assert offsets.market_offset_ns() == 30 * MS
     assert offsets.market_ns(NS_PER_SECOND) == NS_PER_SECOND - 30 * MS
     assert offsets.skews_ns() == {"A": 30 * MS, "B": -3_600_000 * MS, "C": 50 * MS}
-    assert offsets.offset_ns("D") is None

@@ -12,7 +12,7 @@ from squeezeflow_plugin.phases.layout import COLUMN_NAMES
 from squeezeflow_plugin.phases.params import Params
 from squeezeflow_plugin.provider.closings import closed_seconds
 from squeezeflow_plugin.provider.desk import open_desk
-from squeezeflow_plugin.provider.replay import Difference, compare, replay_decisions, run_parity
+from squeezeflow_plugin.provider.replay import Difference, Replay, compare, run_parity
 from squeezeflow_plugin.provider.timeline import TimelineSpec, numbers_of
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision, TradeEvent
@@ -128,7 +128,7 @@ def test_a_decision_that_cannot_be_made_again_is_a_difference(recorded: Recorded
 
 def test_replay_gives_the_decisions_alone(recorded: Recorded) -> None:
     start = recorded.stop - 30
-    again = list(replay_decisions(recorded.store, PAIRS, SPEC, start, recorded.stop))
+    again = list(Replay(recorded.store, PAIRS, SPEC, start).run(recorded.stop))
     assert [tuple(numbers_of(item.decision).tolist()) for item in again] == [
         row.numbers for row in recorded.rows[-30:]
     ]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from squeezeflow_plugin.market import MarketKind
-from squeezeflow_plugin.simulator.dialect import Ask, Refused, Stock, at_most, read, spelled
+from squeezeflow_plugin.simulator.dialect import Ask, Refused, Stock, read, spelled
 from squeezeflow_plugin.simulator.peers import dialects, echoes
 from squeezeflow_plugin.simulator.profiles import asset_profile
 from tests.unit.simulator.markets import ORIGIN, venue_of
@@ -25,7 +25,6 @@ def test_a_stock_finds_by_symbol_and_fit_and_shows_what_has_happened() -> None:
     assert stock.newest(spot, 0) == []
     between = stock.between(spot, int(past.ids[0]), int(past.ids[3]))
     assert between.ids.tolist() == past.ids[1:3].tolist()
-    assert len(at_most(past, int(past.at_ms[0]) - 1)) == 0
     assert [float(row.price) for row in spelled(spot, past)] == past.price.tolist()
 
 
