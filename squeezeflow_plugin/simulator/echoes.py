@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from squeezeflow_plugin.market import Instrument
-from squeezeflow_plugin.simulator.trades import FloatArray, IntArray, MarketTrades
+from squeezeflow_plugin.simulator.profiles import MarketTerms
+from squeezeflow_plugin.simulator.trades import IntArray, MarketTrades
 
 _MIX = np.uint64(0x2545F4914F6CDD1D)  # odd, so multiplying by it permutes the numbers of any count of bits
 _HASH_BITS, _UUID_BITS = 50, 60
@@ -53,17 +53,12 @@ class Forced(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Echo:
+class Echo(MarketTerms):
     """One market that echoes another of its asset and kind.
 
-    ``share`` of the source's orders are taken, at ``size_factor`` times their size. One lot is
-    10^-``size_decimals`` of what the exchange counts sizes in: base units, or contracts of
-    ``instrument.contract_size`` base (inverse: quote) units.
+    ``share`` of the source's orders are taken, at ``size_factor`` times their size.
     """
 
-    instrument: Instrument
-    price_decimals: int
-    size_decimals: int
     ids: Ids
     share: float = 0.3
     size_factor: float = 0.5
@@ -72,22 +67,6 @@ class Echo:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", zlib.crc32(self.instrument.market.encode()))
-
-    @property
-    def market(self) -> str:
-        return self.instrument.market
-
-    @property
-    def price_scale(self) -> int:
-        return int(10**self.price_decimals)
-
-    @property
-    def size_scale(self) -> int:
-        return int(10**self.size_decimals)
-
-    def quote(self, trades: MarketTrades) -> FloatArray:
-        """float64[n] notional in quote currency."""
-        return notional(self.instrument, trades)
 
     def minute(
         self, seed: int, second: int, source: MarketTrades, forced: MarketTrades, made: int
@@ -136,12 +115,6 @@ class Echo:
         bits = _HASH_BITS if self.ids is Ids.HASH else _UUID_BITS
         mixed = (ordinal + self.key).astype(np.uint64) * _MIX
         return (mixed & np.uint64((1 << bits) - 1)).astype(np.int64)
-
-
-def notional(instrument: Instrument, trades: MarketTrades) -> FloatArray:
-    """float64[n] notional in quote currency: lots are of what the exchange counts sizes in."""
-    counted = trades.size * instrument.contract_size
-    return counted if instrument.inverse else counted * trades.price
 
 
 def is_forced(ids: IntArray) -> npt.NDArray[np.bool_]:

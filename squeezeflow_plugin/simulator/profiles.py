@@ -31,7 +31,6 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from squeezeflow_plugin.errors import SimulatorError
 from squeezeflow_plugin.market import Instrument, MarketKind
@@ -61,50 +60,17 @@ class SizeMixture:
     spread: float
 
 
-class MarketTerms(Protocol):
-    """How a market counts, whoever makes its trades. One tick is 10^-``price_decimals`` in quote currency,
-    one lot 10^-``size_decimals`` of what its sizes are counted in.
-    """
-
-    @property
-    def instrument(self) -> Instrument: ...
-
-    @property
-    def price_decimals(self) -> int: ...
-
-    @property
-    def size_decimals(self) -> int: ...
-
-    @property
-    def market(self) -> str: ...
-
-    @property
-    def price_scale(self) -> int: ...
-
-    @property
-    def size_scale(self) -> int: ...
-
-    def quote(self, trades: MarketTrades) -> FloatArray:
-        """float64[n] notional in quote currency."""
-        ...
-
-
 @dataclass(frozen=True)
-class MarketProfile:
-    """One market: ``orders_per_s`` taker orders a second on average, each filled in 1 to 300 trades.
+class MarketTerms:
+    """How a market counts, whoever makes its trades.
 
-    The number of trades n of an order has P(n >= k) = k^-``fill_tail``. One tick is
-    10^-``price_decimals`` in quote currency, one lot 10^-``size_decimals`` in base units. ``last_id`` is
-    the id of the trade before the first generated one.
+    One tick is 10^-``price_decimals`` in quote currency, one lot 10^-``size_decimals`` of what the exchange
+    counts sizes in: base units, or contracts of ``instrument.contract_size`` base (inverse: quote) units.
     """
 
     instrument: Instrument
     price_decimals: int
     size_decimals: int
-    orders_per_s: float
-    fill_tail: float
-    sizes: SizeMixture
-    last_id: int
 
     @property
     def market(self) -> str:
@@ -120,7 +86,23 @@ class MarketProfile:
 
     def quote(self, trades: MarketTrades) -> FloatArray:
         """float64[n] notional in quote currency."""
-        return trades.price * trades.size
+        counted = trades.size * self.instrument.contract_size
+        return counted if self.instrument.inverse else counted * trades.price
+
+
+@dataclass(frozen=True)
+class MarketProfile(MarketTerms):
+    """A market whose trades are made: ``orders_per_s`` taker orders a second on average, each filled in 1 to
+    300 trades.
+
+    The number of trades n of an order has P(n >= k) = k^-``fill_tail``. ``last_id`` is the id of the trade
+    before the first generated one.
+    """
+
+    orders_per_s: float
+    fill_tail: float
+    sizes: SizeMixture
+    last_id: int
 
 
 @dataclass(frozen=True)
