@@ -34,7 +34,7 @@ from squeezeflow_plugin.collector.recovering import Recoverer, continuity_of
 from squeezeflow_plugin.collector.refusing import RefusalLog
 from squeezeflow_plugin.collector.serving import check_free
 from squeezeflow_plugin.collector.sharding import sharded
-from squeezeflow_plugin.collector.stats import Counted, Stats, Tally, write_stats
+from squeezeflow_plugin.collector.stats import Counted, Stats, Tally
 from squeezeflow_plugin.collector.storing import StoreQueue
 from squeezeflow_plugin.feeds import registry
 from squeezeflow_plugin.feeds.adapter import ExchangeAdapter
@@ -47,6 +47,7 @@ from squeezeflow_plugin.feeds.rest import HostPauses
 from squeezeflow_plugin.feeds.slow import SlowExchange
 from squeezeflow_plugin.feeds.slow_connection import SlowConnection
 from squeezeflow_plugin.journal.journal import TradeJournal
+from squeezeflow_plugin.jsonfile import replace_json
 from squeezeflow_plugin.market import NS_PER_SECOND, ClosingRecord, DerivativeTicker, Instrument
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.contract import BarStore
@@ -344,8 +345,10 @@ class Collector:
         return {reason: sum(each.stats.reopened[reason] for each in self._connections) for reason in REASONS}
 
     def _write_stats(self, closer: Closer) -> None:
+        path = self._settings.run_dir / "collector.json"
         try:
-            write_stats(self._settings.run_dir / "collector.json", self._snapshot(closer))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_json(path, self._snapshot(closer), indented=True)
         except OSError as error:
             if not self._is_mute:  # a full disk would be given a line a second
                 _LOG.error("statistics cannot be written: %s; this is said once", error)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from squeezeflow_plugin.store.botstatus import STATUS_FILE, BotStatus, read_status
+from squeezeflow_plugin.jsonfile import read_json
+from squeezeflow_plugin.store.botstatus import STATUS_FILE, BotStatus
 from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision
 
 _PHASES = ("regime", "setup", "reset_active", "entry")
@@ -49,7 +50,7 @@ class BotWatch:
         rows = self._log.newest()
         if not rows:
             return None
-        status = read_status(self._status)
+        status = read_json(self._status, BotStatus)
         entered = self._log.entered()
         standing = {} if status is None else status.vetoes
         pairs = tuple(

@@ -27,8 +27,9 @@ from squeezeflow_plugin.collector.quality import QualityProbe
 from squeezeflow_plugin.collector.shipping import Shipper
 from squeezeflow_plugin.collector.stats import Counted
 from squeezeflow_plugin.errors import StoreError
+from squeezeflow_plugin.jsonfile import read_json
 from squeezeflow_plugin.settings import Settings
-from squeezeflow_plugin.store.paritystatus import PARITY_FILE, read_parity
+from squeezeflow_plugin.store.paritystatus import PARITY_FILE, ParityStatus
 
 _DELAYS_S = (0.41, 0.42, 0.45, 0.5, 0.6, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0)
 _LAGS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -90,7 +91,7 @@ class StateSource(Source):
         yield from families.stores(stats, 0 if shipping is None else shipping.lag_s)
         yield from families.timings(self._counted)
         yield from families.disk(self._settings.data_dir)
-        yield from families.parity(read_parity(self._settings.data_dir / PARITY_FILE))
+        yield from families.parity(read_json(self._settings.data_dir / PARITY_FILE, ParityStatus))
         if self._announcer is not None:
             yield from families.bus(self._announcer)
         if shipping is not None:

@@ -28,6 +28,7 @@ from squeezeflow_plugin.errors import (
     StoreLostError,
     StoreMissingError,
 )
+from squeezeflow_plugin.jsonfile import replace_json
 from squeezeflow_plugin.market import NS_PER_SECOND, ClosingRecord, Instrument
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.store.contract import BarStore
@@ -295,11 +296,9 @@ class Shipper:
         return dict(remembered.positions) if remembered.target == self._name else {}
 
     def _remember(self) -> None:
-        temporary = self._path.with_suffix(".tmp")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(msgspec.json.encode(_Remembered(self._name, self._positions)))
-            temporary.replace(self._path)
+            replace_json(self._path, _Remembered(self._name, self._positions))
         except OSError as error:
             _LOG.warning(
                 "shipping: %s cannot be written (%s); the next start compares more", self._path, error

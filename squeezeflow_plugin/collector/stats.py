@@ -6,7 +6,6 @@ import statistics
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 
@@ -186,11 +185,3 @@ class Counted:
     stats: Callable[[], Stats]
     lags: Mapping[str, Timings]
     writes: Timings
-
-
-def write_stats(path: Path, stats: Stats) -> None:
-    """Replace the file in one step, so that a reader finds it whole. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(stats)))
-    temporary.replace(path)

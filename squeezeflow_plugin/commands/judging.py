@@ -10,7 +10,8 @@ from squeezeflow_plugin.backtest.options import add_options
 from squeezeflow_plugin.backtest.sweep_options import add_sweep_options
 from squeezeflow_plugin.commands.arguments import Commands, moment, timerange
 from squeezeflow_plugin.commands.terminal import write_lines
-from squeezeflow_plugin.store.paritystatus import PARITY_FILE, ParityStatus, read_parity, write_parity
+from squeezeflow_plugin.jsonfile import read_json, replace_json
+from squeezeflow_plugin.store.paritystatus import PARITY_FILE, ParityStatus
 
 
 def _parity(args: argparse.Namespace) -> int:
@@ -52,7 +53,7 @@ def _parity(args: argparse.Namespace) -> int:
     )
     mismatches = known.differing_seconds + unexplained
     path = settings.data_dir / PARITY_FILE
-    before = read_parity(path)
+    before = read_json(path, ParityStatus)
     total = mismatches + (0 if before is None else before.total)
     _remember(path, ParityStatus(known.seconds, mismatches, total))
     return 1 if known.differences or unexplained else 0
@@ -60,7 +61,7 @@ def _parity(args: argparse.Namespace) -> int:
 
 def _remember(path: Path, status: ParityStatus) -> None:
     try:
-        write_parity(path, status)
+        replace_json(path, status)
     except OSError as error:
         sys.stderr.write(f"squeezeflow: {path} cannot be written: {error}; metrics keep the last result\n")
 

@@ -15,6 +15,7 @@ import msgspec
 
 from squeezeflow_plugin.clock import Clock, SystemClock
 from squeezeflow_plugin.errors import SimulatorError
+from squeezeflow_plugin.jsonfile import replace_json
 from squeezeflow_plugin.market import NS_PER_SECOND
 from squeezeflow_plugin.simulator.echoes import Ids
 from squeezeflow_plugin.simulator.episodes import (
@@ -254,9 +255,7 @@ def _announce(options: SimulatorOptions, port: int, first_second: int) -> None:
         "bot_exchange": {"spot": bot_exchange(port), "futures": bot_exchange(port, futures=True)},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(msgspec.json.encode(body))
-    partial.replace(path)
+    replace_json(path, body)
 
 
 class TruthWriter:

@@ -7,7 +7,6 @@ decided, stands here.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import msgspec
 
@@ -56,18 +55,3 @@ def veto_label(reason: str) -> str:
     """
     head = reason.partition(":")[0]
     return _NUMBER.sub("N", head) if " " in head else head
-
-
-def write_status(path: Path, status: BotStatus) -> None:
-    """Replace the file; a reader finds the old one or the new one. OSError where the disk refuses."""
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(msgspec.json.encode(status))
-    partial.replace(path)
-
-
-def read_status(path: Path) -> BotStatus | None:
-    """The file's content; None where there is none, or one that another version wrote."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=BotStatus)
-    except (FileNotFoundError, msgspec.MsgspecError):
-        return None

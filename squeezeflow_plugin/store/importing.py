@@ -27,6 +27,7 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]  # the same
 
 from squeezeflow_plugin.bars.columns import TradeColumns, bars_of_trades, id_ranks
 from squeezeflow_plugin.errors import ImportFileError
+from squeezeflow_plugin.jsonfile import replace_json
 from squeezeflow_plugin.market import BAR_FIELDS, NS_PER_SECOND, Bar, ClosingRecord, Interval
 from squeezeflow_plugin.store import import_bars, import_trades
 from squeezeflow_plugin.store.contract import BarStore
@@ -102,10 +103,8 @@ class Positions:
     def remember(self, path: Path, position: Position) -> None:
         """Keep the position. Raises ImportFileError where the disk refuses."""
         self._all[str(path.absolute())] = position
-        unfinished = self._path.with_suffix(".tmp")
         try:
-            unfinished.write_bytes(msgspec.json.format(msgspec.json.encode(self._all)))
-            unfinished.replace(self._path)
+            replace_json(self._path, self._all, indented=True)
         except OSError as error:
             raise ImportFileError(
                 f"{self._path} cannot be written: {error}; the import stops here"

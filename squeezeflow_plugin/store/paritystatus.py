@@ -5,8 +5,6 @@ The collector shows it beside its own figures, so that a difference can raise an
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 
 PARITY_FILE = "parity.json"
@@ -21,18 +19,3 @@ class ParityStatus(msgspec.Struct, frozen=True):
     compared: int
     mismatches: int
     total: int = 0
-
-
-def write_parity(path: Path, status: ParityStatus) -> None:
-    """Replace the file; a reader finds the old one or the new one. OSError where the disk refuses."""
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(msgspec.json.encode(status))
-    partial.replace(path)
-
-
-def read_parity(path: Path) -> ParityStatus | None:
-    """The file's content; None where there is none, or one that another version wrote."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=ParityStatus)
-    except (FileNotFoundError, msgspec.MsgspecError):
-        return None

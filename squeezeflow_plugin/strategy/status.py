@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from squeezeflow_plugin.jsonfile import replace_json
 from squeezeflow_plugin.market import NS_PER_SECOND
-from squeezeflow_plugin.store.botstatus import STATUS_FILE, BotStatus, OpenPosition, veto_label, write_status
+from squeezeflow_plugin.store.botstatus import STATUS_FILE, BotStatus, OpenPosition, veto_label
 from squeezeflow_plugin.strategy.trades import OpenTrade
 from squeezeflow_plugin.timings import Timings
 
@@ -52,7 +53,7 @@ class StatusFile:
             self._deciding.buckets(),
         )
         try:
-            write_status(self._path, status)
+            replace_json(self._path, status)
         except OSError as error:
             log.debug("the bot's status could not be written: %s", error)
 

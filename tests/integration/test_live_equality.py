@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from squeezeflow_plugin.cli import main
-from squeezeflow_plugin.store.paritystatus import PARITY_FILE, ParityStatus, read_parity
+from squeezeflow_plugin.jsonfile import read_json
+from squeezeflow_plugin.store.paritystatus import PARITY_FILE, ParityStatus
 from tests.integration.live_stage import AFTER_S, Equality, backtest_orders, backtest_run, live_run
 from tests.integration.seconds_stage import END, OFTEN, set_stage, write_market
 
@@ -64,4 +65,4 @@ def test_entries_and_exits_are_decided_at_the_same_seconds(
         f"{decisions} decisions and {exits} exits compared as known, 0 seconds differ",
         f"{decisions} decisions compared as final, 0 differ by 0 revisions and repairs, 0 without a cause",
     ]
-    assert read_parity(lived.settings.data_dir / PARITY_FILE) == ParityStatus(decisions, 0)
+    assert read_json(lived.settings.data_dir / PARITY_FILE, ParityStatus) == ParityStatus(decisions, 0)

@@ -23,12 +23,13 @@ from types import MappingProxyType
 
 import msgspec
 
+from squeezeflow_plugin.jsonfile import read_json
 from squeezeflow_plugin.phases.layout import EXIT_NAMES
 from squeezeflow_plugin.provider.live import SKEW_SECONDS
 from squeezeflow_plugin.provider.replay import run_parity
 from squeezeflow_plugin.settings import Endpoint
 from squeezeflow_plugin.simulator.profiles import LISTED_ASSETS
-from squeezeflow_plugin.store.botstatus import STATUS_FILE, BotStatus, read_status
+from squeezeflow_plugin.store.botstatus import STATUS_FILE, BotStatus
 from squeezeflow_plugin.strategy.vetoes import REPEAT_S
 from squeezeflow_plugin.up.overlay import claim_port
 from tests.feed_proxy import FeedProxy
@@ -102,7 +103,7 @@ class FaultyStage(TradingStage):
     def status(self) -> BotStatus | None:
         """What the bot said last; None before its first second."""
         self.check()
-        return read_status(self.settings.data_dir / STATUS_FILE)
+        return read_json(self.settings.data_dir / STATUS_FILE, BotStatus)
 
     def await_vetoes(self, *, stand: bool, within_s: float) -> BotStatus:
         """The first status in which every pair has a reason not to be entered, or none has one any more."""

@@ -28,12 +28,13 @@ from squeezeflow_plugin.collector.metrics import Metrics, StateSource
 from squeezeflow_plugin.collector.quality import QualityProbe
 from squeezeflow_plugin.collector.shipping import ShippingStatus
 from squeezeflow_plugin.collector.stats import Counted, Tally
+from squeezeflow_plugin.jsonfile import replace_json
 from squeezeflow_plugin.market import ClosingRecord, Instrument, MarketKind
 from squeezeflow_plugin.settings import Settings
-from squeezeflow_plugin.store.botstatus import STATUS_FILE, BotStatus, write_status
+from squeezeflow_plugin.store.botstatus import STATUS_FILE, BotStatus
 from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision
 from squeezeflow_plugin.store.memory import MemoryBarStore
-from squeezeflow_plugin.store.paritystatus import PARITY_FILE, ParityStatus, write_parity
+from squeezeflow_plugin.store.paritystatus import PARITY_FILE, ParityStatus
 from squeezeflow_plugin.timings import Timings
 from tests.alert_faults import FAULTS, LONG_STEP_S, STEP_S, WELL, rule_test
 
@@ -66,7 +67,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     log.close()
     deciding = Timings((0.1,)).buckets()
     status = BotStatus(0, 1001, 0.0, 0, {}, (), {"BTC/USDT": {"warming_up": 1}}, deciding)
-    write_status(folder / STATUS_FILE, status)
+    replace_json(folder / STATUS_FILE, status)
     stats = Tally().snapshot(
         collector="main",
         last_second=1000,
@@ -77,7 +78,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         offsets_ns={},
         skew_ns=None,
     )
-    write_parity(folder / PARITY_FILE, ParityStatus(1000, 0, 0))
+    replace_json(folder / PARITY_FILE, ParityStatus(1000, 0, 0))
     announcer = Announcer(MemoryBarBus(), "main")
     announcer.announced = 1000
     quality = QualityProbe(store, [market], ["USDT"], MIN_COVERAGE)

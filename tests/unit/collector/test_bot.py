@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from squeezeflow_plugin.collector.bot import BotWatch
-from squeezeflow_plugin.store.botstatus import STATUS_FILE, BotStatus, write_status
+from squeezeflow_plugin.jsonfile import replace_json
+from squeezeflow_plugin.store.botstatus import STATUS_FILE, BotStatus
 from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision, TradeEvent
 
 
@@ -24,7 +25,7 @@ def test_the_reason_that_stands_now_goes_before_the_one_that_was_decided(tmp_pat
     found = watch.look()
     assert found is not None
     assert [pair.veto for pair in found.pairs] == ["", "hole_spot_5m"]
-    write_status(
+    replace_json(
         tmp_path / STATUS_FILE, BotStatus(0, 101, 0.0, 0, {"BTC/USDT": "second 101 was not closed in time"})
     )
     found = watch.look()

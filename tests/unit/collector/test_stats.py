@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
-
 from squeezeflow_plugin.bars.outcomes import Counts
-from squeezeflow_plugin.collector.stats import Stats, Tally, write_stats
+from squeezeflow_plugin.collector.stats import Stats, Tally
+from squeezeflow_plugin.jsonfile import read_json, replace_json
 from squeezeflow_plugin.market import Trade
 
 
@@ -31,11 +30,10 @@ def test_the_file_says_what_was_counted(tmp_path: Path) -> None:
     tally.rejected["BINANCE: broken"] += 2
     for delay in (410.0, 430.0, 420.0):
         tally.stored(delay)
-    path = tmp_path / "run" / "collector.json"
-    write_stats(path, snapshot(tally))
-    write_stats(path, snapshot(tally))
-    assert [each.name for each in path.parent.iterdir()] == ["collector.json"]
-    stats = msgspec.json.decode(path.read_bytes(), type=Stats)
+    path = tmp_path / "collector.json"
+    replace_json(path, snapshot(tally), indented=True)
+    stats = read_json(path, Stats)
+    assert stats is not None
     assert (stats.bars, stats.trades_received, stats.revisions, stats.late, stats.ahead) == (3, 9, 1, 1, 5)
     assert stats.rejected == {"BINANCE: broken": 2}
     assert stats.closing_delay_ms == (420.0, 430.0)

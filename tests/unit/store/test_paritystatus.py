@@ -1,18 +1,13 @@
-"""The file is whole or not there, and one that cannot be read is none."""
+"""A comparison's status is read as it was written."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from squeezeflow_plugin.store.paritystatus import PARITY_FILE, ParityStatus, read_parity, write_parity
+from squeezeflow_plugin.jsonfile import read_json, replace_json
+from squeezeflow_plugin.store.paritystatus import PARITY_FILE, ParityStatus
 
 
-def test_what_was_written_is_read_and_replaced(tmp_path: Path) -> None:
-    path = tmp_path / PARITY_FILE
-    assert read_parity(path) is None
-    for status in (ParityStatus(3600, 2), ParityStatus(7200, 0)):
-        write_parity(path, status)
-        assert read_parity(path) == status
-    assert [each.name for each in tmp_path.iterdir()] == [PARITY_FILE]
-    path.write_text("{}", encoding="ascii")
-    assert read_parity(path) is None
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    replace_json(tmp_path / PARITY_FILE, ParityStatus(3600, 2))
+    assert read_json(tmp_path / PARITY_FILE, ParityStatus) == ParityStatus(3600, 2, 0)

@@ -11,11 +11,12 @@ import pytest
 
 from squeezeflow_plugin.errors import StoreEmptyError, StoreError
 from squeezeflow_plugin.features.flow import Flow
+from squeezeflow_plugin.jsonfile import read_json
 from squeezeflow_plugin.market import NS_PER_SECOND, ClosingRecord
 from squeezeflow_plugin.phases.engine import Engine
 from squeezeflow_plugin.phases.tags import EnterTag, parse_tag
 from squeezeflow_plugin.settings import Settings
-from squeezeflow_plugin.store.botstatus import STATUS_FILE, read_status
+from squeezeflow_plugin.store.botstatus import STATUS_FILE, BotStatus
 from squeezeflow_plugin.store.decisions import DecisionLog
 from squeezeflow_plugin.store.memory import MemoryBarStore
 from squeezeflow_plugin.strategy.columns import LOGGED
@@ -149,7 +150,7 @@ def test_a_second_that_does_not_close_vetoes_until_it_does(
         stage.session.advance(())
         assert stage.session.entry(PAIR) is None
         assert stage.session.veto(event) == f"second {event + 1} was not closed in time"
-        status = read_status(stage.settings.data_dir / STATUS_FILE)
+        status = read_json(stage.settings.data_dir / STATUS_FILE, BotStatus)
         assert status is not None
         assert status.vetoes == {PAIR: f"second {event + 1} was not closed in time"}
         stage.clock.missing = set()

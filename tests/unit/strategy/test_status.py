@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from squeezeflow_plugin.store.botstatus import STATUS_FILE, OpenPosition, read_status
+from squeezeflow_plugin.jsonfile import read_json
+from squeezeflow_plugin.store.botstatus import STATUS_FILE, BotStatus, OpenPosition
 from squeezeflow_plugin.strategy.status import StatusFile
 
 
@@ -17,7 +18,7 @@ def test_vetoes_are_counted_by_reason_and_durations_by_size(tmp_path: Path) -> N
     position = OpenPosition("BTC/USDT", 1, 1, 100)
     for second, reason in enumerate(("warming_up", "second 101 ended 2.4 s ago", "second 102 ended 3 s ago")):
         status.tell(second, 101 + second, 0.5, 0, {"BTC/USDT": reason, "ETH/USDT": ""}, [position])
-    told = read_status(tmp_path / STATUS_FILE)
+    told = read_json(tmp_path / STATUS_FILE, BotStatus)
     assert told is not None
     assert told.vetoes == {"BTC/USDT": "second 102 ended 3 s ago", "ETH/USDT": ""}
     assert told.positions == (position,)
