@@ -7,8 +7,6 @@ import datetime as dt
 import math
 from typing import TypeAlias
 
-from squeezeflow_plugin.simulator.profiles import LISTED_ASSETS
-
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - it has no public name
 """What ``add_subparsers`` gives."""
 
@@ -61,6 +59,8 @@ def assets(text: str) -> tuple[str, ...]:
     >>> assets("BTC,DOGE"), assets("2")
     (('BTC', 'DOGE'), ('BTC', 'ETH'))
     """
+    from squeezeflow_plugin.simulator.profiles import LISTED_ASSETS
+
     if not text.isdecimal():
         return tuple(name.strip() for name in text.split(",") if name.strip())
     if not 1 <= int(text) <= len(LISTED_ASSETS):
