@@ -89,7 +89,9 @@ class StoreQueue:
                 self._failed()
                 if self._stopping:
                     raise
-                self._failing = True
+                async with self._changed:
+                    self._failing = True
+                    self._changed.notify_all()  # whoever waits for a store that works need not any more
                 if pause_s == _FIRST_PAUSE_S:
                     _LOG.error("store: %s; %d records wait and are tried again", error, len(self._waiting))
                 await self._pause(pause_s)

@@ -101,6 +101,26 @@ async def test_a_full_queue_stops_the_collector(store: EmbeddedBarStore, blocker
         await asyncio.wait_for(running, 10)
 
 
+async def test_who_waits_for_a_busy_store_goes_on_once_it_fails(
+    store: EmbeddedBarStore, blocker: sqlite3.Connection
+) -> None:
+    watched = Watched()
+    queue = StoreQueue(store, 2402, watched.on_stored, watched.on_failed)
+    for second in range(2400):  # as many as are let to wait while the store works
+        await queue.put(record(second))
+    putting = asyncio.create_task(queue.put(record(2400)))
+    await asyncio.sleep(0)
+    running = asyncio.create_task(queue.run())
+    await asyncio.wait_for(watched.failed.wait(), 10)
+    await asyncio.wait_for(putting, 10)
+    await queue.put(record(2401))
+    with pytest.raises(StoreError, match="has taken no record for 2402 seconds"):
+        await queue.put(record(2402))
+    await queue.stop()
+    with pytest.raises(StoreError, match="locked"):
+        await asyncio.wait_for(running, 10)
+
+
 async def test_what_trying_again_cannot_mend_is_raised(store: EmbeddedBarStore) -> None:
     watched = Watched()
     store.append([record(1)])
