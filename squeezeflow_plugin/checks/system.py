@@ -58,7 +58,7 @@ def check_system(settings: Settings, clock: Clock, watch_s: int = 5) -> Iterator
         newest = data.get("second")
         bot = [
             Decided(p["pair"], p["second"], p["latency_ms"], p["veto"])
-            for p in (data["bot"] or {}).get("pairs", ())
+            for p in (data.get("bot") or {}).get("pairs", ())  # nothing is told before the first second
         ]
         yield from data_findings(data)
         yield _flow(pages, clock, newest, watch_s)

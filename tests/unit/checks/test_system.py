@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
 from squeezeflow_plugin.checks.findings import Level
-from squeezeflow_plugin.checks.system import data_findings, storage
+from squeezeflow_plugin.checks.system import check_system, data_findings, storage
+from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.settings import Settings
 
 
@@ -43,3 +48,17 @@ def test_many_stale_feeds_are_counted() -> None:
 
 def test_servers_that_are_not_used_are_not_asked() -> None:
     assert [finding.level for finding in storage(Settings(), 100)] == [Level.SKIP, Level.SKIP]
+
+
+async def test_a_collector_that_has_stored_nothing_yet_is_told_as_such() -> None:
+    async def page(_request: web.Request) -> web.Response:
+        return web.json_response({"status": "failing", "reasons": ["no second is stored yet"]}, status=503)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", page)
+    async with TestServer(app) as server:
+        settings = Settings(health_port=server.port or 0, api_port=0)
+        found = await asyncio.to_thread(lambda: list(check_system(settings, SystemClock(), watch_s=0)))
+    told = [(finding.part, finding.level) for finding in found]
+    assert ("data", Level.FAIL) in told
+    assert told[-1] == ("bot", Level.WARN)
