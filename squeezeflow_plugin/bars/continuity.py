@@ -13,7 +13,7 @@ The usual trade - the id after the last one, nothing pending - costs a look-up, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -161,7 +161,7 @@ class ContinuityWatch:
 
     def due(self, now_ns: int, exchange: str | None = None) -> tuple[Gap, ...]:
         """What to ask the exchanges, or that exchange, for now, by market."""
-        asked = self._markets.values() if exchange is None else self._exchanges.get(exchange, ())
+        asked = self._of(exchange)
         return tuple(gap for gaps in asked if gaps.is_troubled for gap in gaps.due(now_ns))
 
     def of(self, market: str) -> MarketGaps:
@@ -173,9 +173,9 @@ class ContinuityWatch:
         for gaps in self._markets.values():
             gaps.expire(oldest)
 
-    def take_lost(self) -> tuple[Lost, ...]:
-        """The gaps that were given up since the last call."""
-        return tuple(lost for gaps in self._markets.values() for lost in gaps.take_lost())
+    def take_lost(self, exchange: str | None = None) -> tuple[Lost, ...]:
+        """The gaps, or that exchange's, that were given up since the last call."""
+        return tuple(lost for gaps in self._of(exchange) for lost in gaps.take_lost())
 
     def _remember(self, trade: Trade, uncovered: Mapping[str, Uncovered], *, is_recorded: bool) -> None:
         around = uncovered.get(trade.market)
@@ -185,6 +185,9 @@ class ContinuityWatch:
             self.add((trade,))
         elif is_recorded:
             around.note(trade)
+
+    def _of(self, exchange: str | None) -> Collection[MarketGaps]:
+        return self._markets.values() if exchange is None else self._exchanges.get(exchange, ())
 
     def _known(self, markets: Iterable[str]) -> list[MarketGaps]:
         return [self._markets[name] for name in markets if name in self._markets]

@@ -130,9 +130,9 @@ class Intake:
         """The exchange cannot be asked at all."""
         self._closer.watch.of(gap.market).give_up(gap, reason)
 
-    def name_lost(self) -> None:
-        """Say which gaps stay holes."""
-        for lost in self._closer.watch.take_lost():
+    def name_lost(self, exchange: str | None = None) -> None:
+        """Say which gaps, or that exchange's, stay holes."""
+        for lost in self._closer.watch.take_lost(exchange):
             self._tally.gaps_lost += 1
             self._tally.trades_missing += lost.trades
             gap = lost.gap

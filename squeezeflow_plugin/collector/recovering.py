@@ -90,7 +90,7 @@ class Recoverer:
             await self._clock.wait_until(self._clock.now_ns() + _LOOK_NS)
             for gap in self._intake.due(exchange, self._clock.now_ns()):
                 await self._mend(exchange, gap, session)
-            self._intake.name_lost()
+            self._intake.name_lost(exchange)
 
     async def _mend(self, exchange: str, gap: Gap, session: aiohttp.ClientSession) -> None:
         past = self._pasts[exchange]

@@ -195,7 +195,8 @@ class AssetTimeline:
         changed = self.rows.apply(closed.records)
         if changed:
             self._engine = None
-        self._forget_candles(self.rows.revised_from)
+        if self.rows.revised_from < self.rows.stop:
+            self._forget_candles(self.rows.revised_from)
         for watch in self._watches.values():
             watch.settle(self.rows)
             if changed:

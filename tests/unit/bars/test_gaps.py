@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from squeezeflow_plugin.bars.continuity import ContinuityWatch
 from squeezeflow_plugin.bars.gaps import LATE_NS, MAX_JUMP
 from squeezeflow_plugin.bars.holes import ASK_NS, DOUBT_NS, MAX_GAPS, TRY_AGAIN_NS
 from squeezeflow_plugin.bars.spans import FAR
-from squeezeflow_plugin.feeds.recovery import Gap
+from squeezeflow_plugin.feeds.recovery import Continuity, Gap
 from squeezeflow_plugin.market import NS_PER_SECOND
 from tests.unit.bars.gap_market import LATER, MARKET, START, market, ns, seconds, taken, trade
 
@@ -129,6 +131,16 @@ def test_an_exchange_that_cannot_be_asked_is_asked_later_and_costs_no_try() -> N
     assert gaps.take_lost() == ()
     gaps.expire(START + 3)
     assert [lost.gap for lost in gaps.take_lost()] == [wanted]
+
+
+def test_an_exchange_is_told_of_its_own_lost_gaps_alone() -> None:
+    watch = ContinuityWatch({name: Continuity(True, False) for name in ("X:a", "Y:a")})
+    for name in ("X:a", "Y:a"):
+        watch.add([msgspec.structs.replace(trade(number, number), market=name) for number in (1, 3)])
+    watch.expire(START + 10)
+    assert watch.take_lost("Z") == ()
+    assert [lost.gap.market for lost in watch.take_lost("Y")] == ["Y:a"]
+    assert [lost.gap.market for lost in watch.take_lost()] == ["X:a"]
 
 
 def test_without_a_sequence_a_reconnect_is_a_gap_from_trade_to_trade() -> None:
