@@ -179,10 +179,12 @@ def _ask(exchange: str, url: str, clock: Clock) -> Answer:
         )
     after_ns = clock.now_ns()
     took_ms = (after_ns - before_ns) / 1e6
-    if told is None:
+    try:
+        told_s = parsedate_to_datetime(told or "").timestamp()
+    except ValueError:  # none, or one that a proxy has spelled its own way
         return Answer(exchange, took_ms)
     middle_s = (before_ns + after_ns) / 2 / NS_PER_SECOND
-    return Answer(exchange, took_ms, parsedate_to_datetime(told).timestamp() + _DATE_STEP_S / 2 - middle_s)
+    return Answer(exchange, took_ms, told_s + _DATE_STEP_S / 2 - middle_s)
 
 
 def exchange_findings(answers: tuple[Answer, ...]) -> Iterator[Finding]:

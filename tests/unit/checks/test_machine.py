@@ -109,6 +109,19 @@ async def test_exchanges_are_asked_for_their_time() -> None:
     assert clock_finding(settings, answers, None).level is Level.FAIL
 
 
+async def test_a_date_that_is_none_tells_no_time() -> None:
+    async def page(_request: web.Request) -> web.Response:
+        return web.Response(headers={"Date": "soon"})
+
+    app = web.Application()
+    app.router.add_route("*", "/", page)
+    clock = SteppedClock(NOW_S * NS_PER_SECOND)
+    async with TestServer(app) as server:
+        endpoint = Endpoint(rest=f"http://127.0.0.1:{server.port}")
+        settings = Settings(exchanges=("BINANCE",), endpoints={"BINANCE": endpoint})
+        assert await asyncio.to_thread(ask_exchanges, settings, clock) == (Answer("BINANCE"),)
+
+
 def test_a_far_exchange_is_a_warning() -> None:
     (found,) = exchange_findings((Answer("BYBIT", 800.0),))
     assert found.level is Level.WARN
