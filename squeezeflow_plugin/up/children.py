@@ -26,6 +26,8 @@ from squeezeflow_plugin.up.figures import Sample
 _PR_SET_PDEATHSIG = 1
 _TROUBLE = re.compile(r" - (ERROR|CRITICAL) - |^Traceback ")
 _MIB = 1024 * 1024
+SAMPLES = 4096
+"""So many are kept of a child at most; a run without an end would fill the memory with them."""
 
 
 def _end_with(parent: int) -> None:
@@ -44,7 +46,9 @@ class Child:
         self.rss_mb = 0.0
         self.cpu_s = 0.0
         self.samples: list[Sample] = []
-        """One a second at most, in order; emptied where a run's figures begin."""
+        """One a second at most, in order, in a long run fewer; emptied where a run's figures begin."""
+        self._looked_ns: int | None = None
+        self._every_ns = NS_PER_SECOND
         try:
             with log.open("wb") as out:
                 self._process = subprocess.Popen(  # noqa: S603 - our own commands, no shell
@@ -81,8 +85,11 @@ class Child:
             )
 
     def sample(self, now_ns: int) -> None:
-        """Keep what the process uses now, the largest resident memory (MiB) and the CPU seconds so far."""
-        if self.samples and now_ns - self.samples[-1].at_ns < NS_PER_SECOND:
+        """Keep what the process uses now, the largest resident memory (MiB) and the CPU seconds so far.
+
+        Once a second at most. Where there are ``SAMPLES``, every other one goes and half as many follow.
+        """
+        if self._looked_ns is not None and now_ns - self._looked_ns < NS_PER_SECOND:
             return
         try:
             with self._usage.oneshot():
@@ -92,7 +99,18 @@ class Child:
             return
         self.rss_mb = max(self.rss_mb, rss_mb)
         self.cpu_s = times.user + times.system
+        self._looked_ns = now_ns
+        if self.samples and now_ns - self.samples[-1].at_ns < self._every_ns:
+            return
+        if len(self.samples) >= SAMPLES:
+            del self.samples[1::2]
+            self._every_ns *= 2
         self.samples.append(Sample(now_ns, rss_mb, self.cpu_s))
+
+    def forget_samples(self) -> None:
+        """The figures begin here."""
+        self.samples.clear()
+        self._looked_ns, self._every_ns = None, NS_PER_SECOND
 
     def stop(self, clock: Clock, patience_s: float = 15.0) -> None:
         """SIGTERM, after ``patience_s`` SIGKILL to the child's whole group; returns when it is gone."""
@@ -164,4 +182,4 @@ class Tree:
     def forget_samples(self) -> None:
         """The figures of a run begin here."""
         for child in self.children:
-            child.samples.clear()
+            child.forget_samples()

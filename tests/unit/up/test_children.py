@@ -6,13 +6,15 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
 from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.errors import ProcessError
+from squeezeflow_plugin.market import NS_PER_SECOND
 from squeezeflow_plugin.settings import process_environ
-from squeezeflow_plugin.up.children import Child, Tree
+from squeezeflow_plugin.up.children import SAMPLES, Child, Tree
 
 FOREVER = "import sys, time; print('up', flush=True); time.sleep(600)"
 WITH_GRANDCHILD = (
@@ -104,3 +106,16 @@ def test_a_child_that_is_to_end_is_no_trouble_for_the_tree_and_is_stopped_with_i
         tree.check()
         assert (done.has_ended, busy.has_ended) == (True, False)
     assert busy.has_ended
+
+
+def test_what_is_sampled_for_days_is_thinned_and_spans_all_of_them(tmp_path: Path) -> None:
+    child = start(FOREVER, tmp_path / "log")
+    try:
+        for second in range(3 * SAMPLES):
+            child.sample(second * NS_PER_SECOND)
+        seconds = [sample.at_ns // NS_PER_SECOND for sample in child.samples]
+    finally:
+        child.stop(SystemClock(), patience_s=5.0)
+    assert SAMPLES // 2 <= len(seconds) <= SAMPLES
+    assert (seconds[0], seconds[-1]) == (0, 3 * SAMPLES - 4)
+    assert set(np.diff(seconds).tolist()) == {4}
