@@ -10,12 +10,9 @@ already gone.
 from __future__ import annotations
 
 import shutil
-import signal
 import sys
 import types
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -30,7 +27,7 @@ from squeezeflow_plugin.settings import Endpoint, Settings, process_environ, to_
 from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision, TradeEvent
 from squeezeflow_plugin.store.registry import open_store
 from squeezeflow_plugin.up import figures, report
-from squeezeflow_plugin.up.children import Child, Tree
+from squeezeflow_plugin.up.children import Child, Stopped, Tree, stoppable
 from squeezeflow_plugin.up.overlay import (
     LOOPBACK,
     Credentials,
@@ -68,10 +65,6 @@ class UpOptions:
     userdir: Path = Path("user_data")
 
 
-class Stopped(Exception):  # noqa: N818 - a request, not an error
-    """Ctrl-C or SIGTERM asked for the end."""
-
-
 class Simulated(msgspec.Struct, frozen=True):
     """What the simulator writes to its state file once it serves."""
 
@@ -102,7 +95,7 @@ def run_up(options: UpOptions, settings: Settings, out: TextIO = sys.stdout) -> 
         _forget_last_run(settings.data_dir)
         settings = _simulated_database(settings)
     settings.run_dir.mkdir(parents=True, exist_ok=True)
-    with _stop_signals(), Tree(clock) as tree:
+    with stoppable(clock) as tree:
         job = _Job(options, settings, api_port, login, tree, clock, out)
         try:
             return job.run()
@@ -119,23 +112,6 @@ def _claim_collector_ports(settings: Settings, *, anywhere: bool) -> Settings:
         if port != 0:  # 0 switches the server off
             ports[name] = claim_port(0 if anywhere else port, wanted[name])
     return replace(settings, **ports)
-
-
-@contextmanager
-def _stop_signals() -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into Stopped; the second one is ignored, for the stop is under way."""
-
-    def stop(_signum: int, _frame: types.FrameType | None) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        raise Stopped
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _forget_last_run(data_dir: Path) -> None:

@@ -12,7 +12,9 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +30,10 @@ _TROUBLE = re.compile(r" - (ERROR|CRITICAL) - |^Traceback ")
 _MIB = 1024 * 1024
 SAMPLES = 4096
 """So many are kept of a child at most; a run without an end would fill the memory with them."""
+
+
+class Stopped(Exception):  # noqa: N818 - a request, not an error
+    """Ctrl-C or SIGTERM asked for the end."""
 
 
 def _end_with(parent: int) -> None:
@@ -183,3 +189,30 @@ class Tree:
         """The figures of a run begin here."""
         for child in self.children:
             child.forget_samples()
+
+
+@contextmanager
+def stoppable(clock: Clock) -> Iterator[Tree]:
+    """A tree of children, of which SIGINT and SIGTERM make an end by raising Stopped.
+
+    Once the end has come, by whatever reason, they are ignored: every child is to be stopped.
+    """
+
+    def ignore() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+
+    def stop(_signum: int, _frame: types.FrameType | None) -> None:
+        ignore()
+        raise Stopped
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with Tree(clock) as tree:
+            try:
+                yield tree
+            finally:
+                ignore()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.errors import ProcessError
 from squeezeflow_plugin.market import NS_PER_SECOND
 from squeezeflow_plugin.settings import process_environ
-from squeezeflow_plugin.up.children import SAMPLES, Child, Tree
+from squeezeflow_plugin.up.children import SAMPLES, Child, Stopped, Tree, stoppable
 
 FOREVER = "import sys, time; print('up', flush=True); time.sleep(600)"
 WITH_GRANDCHILD = (
@@ -23,6 +25,16 @@ WITH_GRANDCHILD = (
     "print(child.pid, flush=True)\n"
     "time.sleep(600)"
 )
+
+INTERRUPTS_ITS_STOP = """
+import os, signal, sys, time
+def stop(*_):
+    os.kill(os.getppid(), signal.SIGINT)
+    sys.exit()
+signal.signal(signal.SIGTERM, stop)
+print("up", flush=True)
+time.sleep(600)
+"""
 
 
 def start(code: str, log: Path) -> Child:
@@ -119,3 +131,30 @@ def test_what_is_sampled_for_days_is_thinned_and_spans_all_of_them(tmp_path: Pat
     assert SAMPLES // 2 <= len(seconds) <= SAMPLES
     assert (seconds[0], seconds[-1]) == (0, 3 * SAMPLES - 4)
     assert set(np.diff(seconds).tolist()) == {4}
+
+
+def begin_together(folder: Path) -> list[Child]:
+    children = [start(INTERRUPTS_ITS_STOP, folder / name) for name in ("collector", "freqtrade")]
+    for child in children:
+        wait_for_output(child)
+    return children
+
+
+def end_together(children: list[Child], error: Exception | None) -> None:
+    with stoppable(SystemClock()) as tree:
+        tree.children += children
+        if error is not None:
+            raise error
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(("error", "raised"), [(ProcessError("no disk left"), ProcessError), (None, Stopped)])
+def test_a_signal_while_everything_is_stopped_is_ignored(
+    tmp_path: Path, error: Exception | None, raised: type[Exception]
+) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    children = begin_together(tmp_path)
+    with pytest.raises(raised):
+        end_together(children, error)
+    assert all(child.has_ended for child in children)
+    assert signal.getsignal(signal.SIGINT) is before
