@@ -19,6 +19,7 @@ import msgspec
 from squeezeflow_plugin.errors import ProcessError, SettingsError
 
 LOOPBACK = "127.0.0.1"
+_FREE_FROM, _FREE_TO = 20_000, 32_768
 
 
 class Credentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,17 +58,32 @@ def write_private(path: Path, body: bytes) -> None:
 
 
 def claim_port(port: int, what: str) -> int:
-    """The port itself where it is free, or a free one for 0; ProcessError where another program has it."""
+    """The port itself where it is free, or a free one for 0; ProcessError where another program has it.
+
+    A free one lies below those that Linux gives to whoever connects, and before the child that is told of it
+    binds it many connections are made.
+    """
+    while port == 0:
+        candidate = _FREE_FROM + secrets.randbelow(_FREE_TO - _FREE_FROM)
+        port = candidate if _refusal(candidate) is None else 0
+    refusal = _refusal(port)
+    if refusal is not None:
+        raise ProcessError(
+            f"port {port} for {what} is taken ({refusal.strerror}); choose another one or stop its owner;"
+            " nothing is started"
+        ) from refusal
+    return port
+
+
+def _refusal(port: int) -> OSError | None:
+    """Why a server could not bind the port now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
         except OSError as error:
-            raise ProcessError(
-                f"port {port} for {what} is taken ({error.strerror}); choose another one or stop its owner;"
-                " nothing is started"
-            ) from error
-        return int(probe.getsockname()[1])
+            return error
+    return None
 
 
 def traded_pairs(assets: Iterable[str], *, futures: bool) -> list[str]:

@@ -21,7 +21,8 @@ from squeezeflow_plugin.phases.tags import parse_tag
 from squeezeflow_plugin.settings import Endpoint, process_environ, to_environ
 from squeezeflow_plugin.store.decisions import DecisionLog, TradeEvent
 from squeezeflow_plugin.up.app import Simulated
-from squeezeflow_plugin.up.overlay import bot_overlay, claim_port, credentials, traded_pairs, write_private
+from squeezeflow_plugin.up.overlay import bot_overlay, credentials, traded_pairs, write_private
+from tests.free_ports import free_port
 from tests.redis_server import RedisServer
 from tests.soak.stage import now_s, wait_for
 
@@ -64,7 +65,7 @@ class TradingStage:
         self._futures = futures
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.market_port = 0
-        self._api_port = claim_port(0, "FreqTrade's API")
+        self._api_port = free_port()
         self._login = credentials(folder / "credentials.json")
         self._log = DecisionLog(self.settings.decisions_path, readonly=True)
 

@@ -31,8 +31,8 @@ from squeezeflow_plugin.settings import Endpoint
 from squeezeflow_plugin.simulator.profiles import LISTED_ASSETS
 from squeezeflow_plugin.store.botstatus import STATUS_FILE, BotStatus
 from squeezeflow_plugin.strategy.vetoes import REPEAT_S
-from squeezeflow_plugin.up.overlay import claim_port
 from tests.feed_proxy import FeedProxy
+from tests.free_ports import free_port
 from tests.soak.stage import now_s, pause, wait_for
 from tests.soak.trading import PARAMS, SQUEEZE_EVERY_S, TradingStage, wait_for_trade
 
@@ -60,9 +60,7 @@ class FaultyStage(TradingStage):
     def __init__(self, folder: Path, seed: int, assets: tuple[str, ...]) -> None:
         super().__init__(folder, seed, assets)
         params = {**PARAMS, "min_hold": MIN_HOLD_S}
-        self.settings = replace(
-            self.settings, params=MappingProxyType(params), health_port=claim_port(0, "the health page")
-        )
+        self.settings = replace(self.settings, params=MappingProxyType(params), health_port=free_port())
         self.proxies: dict[str, FeedProxy] = {}
 
     def market_command(self, state_file: Path) -> tuple[str, ...]:

@@ -35,7 +35,11 @@ def test_a_taken_port_is_said_in_one_sentence() -> None:
         port = owner.getsockname()[1]
         with pytest.raises(ProcessError, match=rf"port {port} for the API is taken"):
             claim_port(port, "the API")
-    assert claim_port(0, "the API") > 0
+
+
+def test_a_free_port_is_none_that_an_outgoing_connection_may_be_given() -> None:
+    first, _ = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split())
+    assert all(1024 <= claim_port(0, "the API") < first for _ in range(100))
 
 
 def test_overlay_binds_loopback_and_keeps_trades_in_the_run(tmp_path: Path) -> None:
