@@ -58,7 +58,7 @@ CONSTANTS: Mapping[str, Constant] = MappingProxyType({
     "collector_cpu": Constant(0.034, "cores", "collector in an hour of 190 trades/s, those taken off"),
     "bot_cpu": Constant(0.026, "cores", "FreqTrade with three and twenty pairs, the pairs taken off"),
     "decision_cpu": Constant(0.0034, "cores/pair", "FreqTrade with three and twenty pairs, every second"),
-    "influx_cpu": Constant(0.0044, "cores/bar/s", "influxd in hours of 6 bars/s (benchmarks/bench_plan.py)"),
+    "influx_cpu": Constant(0.0040, "cores/bar/s", "influxd in hours of 6 bars/s (benchmarks/bench_plan.py)"),
     "influx_base": Constant(50.0, "MB", "influxd 1.6 with four hours of 6 markets, these taken off"),
     "influx_held": Constant(790.0, "B/bar", "influxd with a day of 20 markets: 1,400 MB resident"),
     "bus_base": Constant(12.5, "MB", "redis-server 7 with an append-only file and nothing in it"),

@@ -34,6 +34,7 @@ from squeezeflow_plugin.collector.recovering import Recoverer, continuity_of
 from squeezeflow_plugin.collector.refusing import RefusalLog
 from squeezeflow_plugin.collector.serving import check_free
 from squeezeflow_plugin.collector.sharding import sharded
+from squeezeflow_plugin.collector.standing import StandstillWatch
 from squeezeflow_plugin.collector.stats import Counted, Stats, Tally
 from squeezeflow_plugin.collector.storing import StoreQueue
 from squeezeflow_plugin.feeds import registry
@@ -256,14 +257,7 @@ class Collector:
     def _recoverer(
         self, pasts: Mapping[str, PastTrades | None], instruments: Iterable[Instrument], intake: Intake
     ) -> Recoverer:
-        return Recoverer(
-            pasts,
-            instruments,
-            intake,
-            self._clock,
-            renew=self._renew,
-            pauses=self._pauses,
-        )
+        return Recoverer(pasts, instruments, intake, self._clock, renew=self._renew, pauses=self._pauses)
 
     def _renew(self, market: str, reason: str) -> None:
         for connection in self._connections:
@@ -294,11 +288,11 @@ class Collector:
         _LOG.info("recovered: goes on after second %d, %d s behind the clock", last, behind_s)
 
     async def _close_seconds(self, closer: Closer, intake: Intake) -> None:
-        refusals = RefusalLog()
+        refusals, standstills = RefusalLog(), StandstillWatch(self._clock, self._connections, intake)
         while True:
             now_ns, due_ns = self._clock.now_ns(), closer.due_local_ns()
             if now_ns < due_ns:
-                await self._clock.wait_until(min(due_ns, now_ns + _LOOK_AGAIN_NS))
+                await standstills.wait_until(min(due_ns, now_ns + _LOOK_AGAIN_NS))
                 continue
             record = closer.close(now_ns)
             intake.closed(record.second, now_ns)

@@ -149,7 +149,7 @@ class FeedConnection:
     ) -> tuple[Link, asyncio.Task[None]]:
         """Open a second link; once its markets are live the first one goes. What both bring comes twice."""
         self._cause = DEAD if self._renewal.is_set() else RENEWED
-        if self._renewal.is_set():  # what the link has not brought, nobody has
+        if self._renewal.is_set() and self.plan.markets:  # what the link has not brought, nobody has
             self._sink.down(self.plan.markets, link.good_ns, "its stream is dead")
         self._renewal.clear()
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 from collections import Counter
 
 import msgspec
@@ -10,10 +12,12 @@ import pytest
 from aiohttp import web
 
 from squeezeflow_plugin.clock import SystemClock
+from squeezeflow_plugin.collector import standing
 from squeezeflow_plugin.errors import JournalError
 from squeezeflow_plugin.feeds import connection as connection_module
 from squeezeflow_plugin.feeds.connection import FeedConnection
 from squeezeflow_plugin.feeds.exchanges.binance import BinanceSpot
+from squeezeflow_plugin.market import NS_PER_SECOND
 from tests.integration.feed_stage import (
     ACK,
     BTC,
@@ -123,6 +127,46 @@ async def test_what_the_sink_raises_for_a_successor_ends_the_connection(
         connection.renew("because of a test")
         with pytest.raises(JournalError, match="the disk is full"):
             await asyncio.wait_for(running, 30)
+
+
+async def test_a_standstill_in_which_the_exchange_hung_up_is_down_from_its_beginning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The last frame is read after it, and only then that nothing follows."""
+    monkeypatch.setattr(standing, "BEARABLE_NS", NS_PER_SECOND)
+    clock = SystemClock()
+    stood_ns: list[int] = []
+
+    async def script(websocket: web.WebSocketResponse, number: int) -> None:
+        await exchange.play(websocket, ACK, trade(2 * number))
+        if number:
+            await exchange.hear_all(websocket)
+            return
+        await gone_on.wait()
+        await websocket.send_str(trade(1))
+        connected_by = websocket.get_extra_info("socket")
+        connected_by.shutdown(socket.SHUT_RDWR)  # without a word
+        stood_ns.append(clock.now_ns())
+        time.sleep(1.5)  # noqa: ASYNC251 - nobody is to read meanwhile
+
+    gone_on = asyncio.Event()
+    async with serving(script) as exchange, running(exchange.url) as (connection, sink):
+        watch = standing.StandstillWatch(clock, [connection], sink)
+
+        async def look() -> None:
+            while True:
+                await watch.wait_until(clock.now_ns() + NS_PER_SECOND // 100)
+
+        await sink.until(lambda: sink.ids == ["0"])
+        looking = asyncio.create_task(look())
+        gone_on.set()
+        await sink.until(lambda: sink.ids == ["0", "1", "2"])
+        looking.cancel()
+        (first, *_), last = (event for event in sink.events if event[0] == "down"), sink.events[-1]
+        assert first[2] <= stood_ns[0] < sink.received_ns[1]
+        assert "the collector stood still for" in first[3]
+        assert [event[0] for event in sink.events[:2]] == ["live", "down"]
+        assert last[0] == "live"
 
 
 async def test_a_link_that_ends_while_its_successor_comes_is_down_until_that_is_live() -> None:
