@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from squeezeflow_plugin.errors import StoreError
+
 T = TypeVar("T")
 
 
@@ -22,8 +24,13 @@ def replace_json(path: Path, value: Any, *, indented: bool = False) -> None:
 
 
 def read_json(path: Path, kind: type[T]) -> T | None:
-    """The file's content; None where there is none, or one that another version wrote. Raises OSError."""
+    """The file's content; None where there is none, or one that another version wrote.
+
+    Raises StoreError where it is there and cannot be read, as another user's may be.
+    """
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error}; what it says is not known") from error

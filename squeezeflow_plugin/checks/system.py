@@ -6,7 +6,6 @@ The order is that of the data's way; a part that cannot be asked because an earl
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -37,8 +36,7 @@ _PATIENCE_S = 2.0
 _NAMED = 5
 
 
-@dataclass(frozen=True)
-class Decided:
+class Decided(msgspec.Struct, frozen=True):
     """A pair's newest decision as the bot told it."""
 
     pair: str
@@ -228,8 +226,9 @@ def _announced_decisions(settings: Settings) -> list[Decided]:
         return []  # said above, where the bus is checked
     newest: dict[str, Decided] = {}
     for _, fields in entries:
-        body = msgspec.json.decode(fields[b"d"])
-        newest.setdefault(
-            body["pair"], Decided(body["pair"], body["second"], body["latency_ms"], body["veto"])
-        )
+        try:
+            told = msgspec.json.decode(fields.get(b"d", b""), type=Decided)
+        except msgspec.MsgspecError:
+            continue  # of another version or program
+        newest.setdefault(told.pair, told)
     return list(newest.values())

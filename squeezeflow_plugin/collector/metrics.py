@@ -91,18 +91,20 @@ class StateSource(Source):
         yield from families.stores(stats, 0 if shipping is None else shipping.lag_s)
         yield from families.timings(self._counted)
         yield from families.disk(self._settings.data_dir)
-        yield from families.parity(read_json(self._settings.data_dir / PARITY_FILE, ParityStatus))
         if self._announcer is not None:
             yield from families.bus(self._announcer)
         if shipping is not None:
             yield from families.influx(shipping)
         try:
-            stored = [*self._stored(), *self._decided(stats.last_second)]
+            stored = [*self._judged(), *self._stored(), *self._decided(stats.last_second)]
         except StoreError:
             yield from families.readable(False)
         else:
             yield from families.readable(True)
             yield from stored
+
+    def _judged(self) -> Iterator[Metric]:
+        yield from families.parity(read_json(self._settings.data_dir / PARITY_FILE, ParityStatus))
 
     def _stored(self) -> Iterator[Metric]:
         quality = self._quality.look(self._settings.collector)

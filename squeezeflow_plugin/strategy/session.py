@@ -144,10 +144,10 @@ class Session:
         """
         added = {pair: found for pair, found in markets.items() if self._markets.get(pair) != found}
         gone = [pair for pair in self._markets if pair not in markets]
-        for pair in gone:
-            del self._markets[pair]
-            for kept in (self._newest, self._events, self._vetoes):
+        for kept in (self._markets, self._newest, self._events, self._vetoes):
+            for pair in gone:
                 kept.pop(pair, None)
+        self._veto_log.forget(gone)
         self._markets |= added
         try:
             self.desk.change(gone, self._store, added, spec_of(self._settings), self._watchable(trades))

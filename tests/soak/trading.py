@@ -203,7 +203,7 @@ class TradingStage:
     def _ends_when_told(self, name: str) -> bool:
         self._processes[name].terminate()
         try:
-            self._processes[name].wait(30)
+            self._processes[name].wait(60)
         except subprocess.TimeoutExpired:
             return False
         return True

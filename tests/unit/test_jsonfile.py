@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from squeezeflow_plugin.errors import StoreError
 from squeezeflow_plugin.jsonfile import read_json, replace_json
 
 
@@ -42,3 +43,10 @@ def test_another_versions_file_is_none(tmp_path: Path, body: bytes) -> None:
     path = tmp_path / "told.json"
     path.write_bytes(body)
     assert read_json(path, Told) is None
+
+
+def test_a_file_that_cannot_be_read_is_an_error_and_not_none(tmp_path: Path) -> None:
+    path = tmp_path / "told.json"
+    path.mkdir()  # a permission would not stop root
+    with pytest.raises(StoreError, match=r"told\.json cannot be read"):
+        read_json(path, Told)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from squeezeflow_plugin.checks.findings import Level
+from squeezeflow_plugin.bus import wire
+from squeezeflow_plugin.checks.findings import Finding, Level
 from squeezeflow_plugin.checks.system import check_system, data_findings, storage
 from squeezeflow_plugin.clock import SystemClock
 from squeezeflow_plugin.settings import Settings
+from squeezeflow_plugin.store.decisions import LoggedDecision
+from tests.redis_server import RedisServer
 
 
 def data(**changes: Any) -> dict[str, Any]:
@@ -50,15 +55,36 @@ def test_servers_that_are_not_used_are_not_asked() -> None:
     assert [finding.level for finding in storage(Settings(), 100)] == [Level.SKIP, Level.SKIP]
 
 
-async def test_a_collector_that_has_stored_nothing_yet_is_told_as_such() -> None:
+async def checked_without_data(settings: Settings) -> list[Finding]:
+    """What is found where the collector answers and has stored nothing."""
+
     async def page(_request: web.Request) -> web.Response:
         return web.json_response({"status": "failing", "reasons": ["no second is stored yet"]}, status=503)
 
     app = web.Application()
     app.router.add_get("/{path:.*}", page)
     async with TestServer(app) as server:
-        settings = Settings(health_port=server.port or 0, api_port=0)
-        found = await asyncio.to_thread(lambda: list(check_system(settings, SystemClock(), watch_s=0)))
-    told = [(finding.part, finding.level) for finding in found]
+        settings = replace(settings, health_port=server.port or 0, api_port=0)
+        return await asyncio.to_thread(lambda: list(check_system(settings, SystemClock(), watch_s=0)))
+
+
+async def test_a_collector_that_has_stored_nothing_yet_is_told_as_such() -> None:
+    told = [(finding.part, finding.level) for finding in await checked_without_data(Settings())]
     assert ("data", Level.FAIL) in told
     assert told[-1] == ("bot", Level.WARN)
+
+
+async def test_a_bot_elsewhere_is_known_by_its_stream_whoever_else_writes_there(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path)
+    server.start()
+    try:
+        with server.client() as client:
+            row = LoggedDecision("BTC/USDT", 100, 100, 0, 431.0, (6.5,))
+            client.xadd(wire.DECISIONS_KEY, wire.encode_decision(row, ("score",), "engine"))
+            for foreign in ({b"hello": b"1"}, {b"d": b"{"}, {b"d": b'{"pair": 1}'}):
+                client.xadd(wire.DECISIONS_KEY, foreign)
+        found = (await checked_without_data(server.settings))[-1]
+    finally:
+        server.kill()
+    assert (found.part, found.level) == ("bot", Level.OK)
+    assert found.text == "1 pairs, newest decision 100, 431 ms after its second"

@@ -26,8 +26,10 @@ from squeezeflow_plugin.collector.stats import Counted, Stats
 from squeezeflow_plugin.errors import StoreError
 from squeezeflow_plugin.market import NS_PER_SECOND, Bar, ClosingRecord, Instrument, MarketKind
 from squeezeflow_plugin.settings import Settings
+from squeezeflow_plugin.store.botstatus import STATUS_FILE
 from squeezeflow_plugin.store.decisions import DecisionLog, LoggedDecision
 from squeezeflow_plugin.store.memory import MemoryBarStore
+from squeezeflow_plugin.store.paritystatus import PARITY_FILE
 from squeezeflow_plugin.timings import Timings
 
 SPOT = Instrument("BINANCE:btcusdt", "BTCUSDT", MarketKind.SPOT, "BTC", "USDT", "USDT")
@@ -175,6 +177,15 @@ async def test_an_empty_or_broken_store_is_said(bench: Bench, monkeypatch: pytes
 
     monkeypatch.setattr(bench.store, "last_second", refuse)
     assert await bench_reasons(bench) == ["bar store x: disk I/O error"]
+
+
+async def test_files_of_another_user_are_said_and_take_no_page_down(bench: Bench) -> None:
+    bench.decide(LAST, "")
+    (bench.directory / STATUS_FILE).mkdir()  # a permission would not stop root
+    (bench.directory / PARITY_FILE).mkdir()
+    assert STATUS_FILE in (await bench_reasons(bench))[0]
+    async with bench.client() as client, client.get("/metrics") as answer:
+        assert "squeezeflow_store_readable 0.0" in await answer.text()
 
 
 async def test_a_running_bots_veto_counts_and_a_stopped_bots_does_not(bench: Bench) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from squeezeflow_plugin.features.flow import Flow
 from squeezeflow_plugin.market import Instrument, MarketKind
 from squeezeflow_plugin.settings import Settings
 from squeezeflow_plugin.strategy.pairs import LiveCandles, PairChoice, told
+from squeezeflow_plugin.strategy.vetoes import REPEAT_S
 from tests.reference.flows import noise_frame
 from tests.unit.provider.records import INSTRUMENTS, MARKETS, script
 from tests.unit.strategy.test_session import PAIR, Stage
@@ -88,6 +90,22 @@ def test_another_market_of_the_store_has_candles_from_when_it_is_asked_for(stage
     assert source.candles(PERP, 1)["perp_buy"].iloc[-1] == flow.perp_buy[-1]
     with pytest.raises(KeyError):
         source.candles("DOGE/USDT", 60)
+
+
+def test_a_pair_that_comes_back_has_its_veto_named_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorded = script(noise_frame(3, 8_000), seed=3)
+    stage = Stage(recorded, recorded.records[-1].second - 2 * REPEAT_S, tmp_path)
+    both = {PAIR: MARKETS, PERP: replace(MARKETS, perp=("BYBIT:btcusdt",))}
+    caplog.set_level(logging.WARNING)
+    for scored in (both, {PAIR: MARKETS}, both):
+        stage.session.score(scored, ())
+        for _ in range(REPEAT_S // 2 + 1):
+            stage.session.advance(())
+    stage.session.close()
+    named = [line for line in caplog.messages if line.startswith(PERP) and "no entries" in line]
+    assert len(named) == 2, caplog.messages
 
 
 def test_pairs_come_and_go_while_the_session_runs(stage: Stage) -> None:
