@@ -2,7 +2,8 @@
 # Makes sure that the tests find the two servers they start themselves: influxd (1.6 or later) and redis-server.
 # In this order: what is on PATH; apt-get, as root; the programs out of docker images. Says what it did; fails
 # with one sentence where it can do nothing. Chromium, for the tests of pages in a browser, comes from PATH or
-# apt-get; without it those are skipped. So does promtool (package prometheus), for the tests of the alert rules.
+# apt-get; without it those are skipped. So do promtool, for the tests of the alert rules, influx (InfluxDB's command
+# line) and docker-compose, which needs no docker to read a file.
 #
 # A server that INFLUX_URL (with INFLUX_USER and INFLUX_PASSWORD of a user who may create databases) or REDIS_URL
 # (an empty database) names is used by the tests that need none of their own: the store contract, live reads and
@@ -57,6 +58,14 @@ ensure() { # program package image path-in-image version-argument named-server
     }
 }
 
+beside() { # program package what-is-skipped-without-it
+    if have "$1"; then
+        say "$1 is there"
+    else
+        from_apt "$1" "$2" || say "$1 is not installed: $3 skipped"
+    fi
+}
+
 [ -z "${INFLUX_URL:-}" ] || say "INFLUX_URL: store contract, live reads and aggr-server's data run on that InfluxDB"
 [ -z "${REDIS_URL:-}" ] || say "REDIS_URL: the bus contract runs on that Redis"
 ensure influxd influxdb "$INFLUX_IMAGE" /usr/bin/influxd version "${INFLUX_URL:-}"
@@ -66,8 +75,6 @@ if have chromium || have chromium-browser || have google-chrome; then
 else
     from_apt chromium chromium || say "chromium is not installed: the tests of pages in a browser are skipped"
 fi
-if have promtool; then
-    say "promtool is there"
-else
-    from_apt promtool prometheus || say "promtool is not installed: the tests of the alert rules are skipped"
-fi
+beside promtool prometheus "the tests of the alert rules are"
+beside influx influxdb-client "the test of InfluxDB's command line is"
+beside docker-compose docker-compose "the test that it reads the compose file is"
